@@ -1,0 +1,1 @@
+//! Plays recorded exchanges through Proxy-Wasm filters as Envoy would.

@@ -1,0 +1,203 @@
+//! Header fields as bytes, in order, in one buffer.
+
+/// An ordered list of header fields; pseudo headers (`:path`, …) are ordinary entries.
+///
+/// Names and values are bytes: a value may hold any byte that the wire allows, and text is a view that can
+/// fail. All fields live in one buffer, so that `clone_from` and `clear` reuse memory: a replay keeps a few
+/// of these and never allocates in steady state.
+///
+/// This type knows order and bytes only. What Envoy does on top (lower-casing, joining of inline headers,
+/// the `host` alias) is the host's.
+#[derive(Debug, Default)]
+pub struct Headers {
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Field {
+    name: u32,
+    value: u32,
+    end: u32,
+}
+
+impl Headers {
+    /// An empty list.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), fields: Vec::new() }
+    }
+
+    /// Empties the list and keeps its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.fields.clear();
+    }
+
+    /// Appends a field as it is.
+    ///
+    /// # Panics
+    /// When all names and values together would exceed 4 GiB; every reader has a far lower limit.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let at = self.bytes.len();
+        let end = at + name.len() + value.len();
+        assert!(u32::try_from(end).is_ok(), "header list above 4 GiB");
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        self.fields.push(Field { name: at as u32, value: (at + name.len()) as u32, end: end as u32 });
+    }
+
+    /// Number of fields.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// True without any field.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Sum of all name and value bytes, as `proxy_get_header_map_size` reports it.
+    pub fn byte_len(&self) -> usize {
+        self.fields.iter().map(|f| (f.end - f.name) as usize).sum()
+    }
+
+    /// The field at `index`, if there is one.
+    pub fn at(&self, index: usize) -> Option<(&[u8], &[u8])> {
+        self.fields.get(index).map(|f| self.slices(*f))
+    }
+
+    /// All fields in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
+        self.fields.iter().map(|f| self.slices(*f))
+    }
+
+    /// The first value under exactly this name (names are compared byte by byte).
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        self.position(name).and_then(|i| self.at(i)).map(|(_, value)| value)
+    }
+
+    /// All values under exactly this name, in order.
+    pub fn get_all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(move |(n, _)| *n == name).map(|(_, v)| v)
+    }
+
+    /// The first value under this name as text, if it is UTF-8.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.get(name.as_bytes())?).ok()
+    }
+
+    /// Index of the first field with this name.
+    pub fn position(&self, name: &[u8]) -> Option<usize> {
+        self.iter().position(|(n, _)| n == name)
+    }
+
+    /// Gives the field at `index` another value; it keeps its place.
+    ///
+    /// # Panics
+    /// When `index` is not a field.
+    pub fn set_value(&mut self, index: usize, value: &[u8]) {
+        let old = self.fields[index];
+        if (old.end - old.value) as usize >= value.len() {
+            let at = old.value as usize;
+            self.bytes[at..at + value.len()].copy_from_slice(value);
+            self.fields[index].end = old.value + value.len() as u32;
+            return;
+        }
+        let name = self.bytes[old.name as usize..old.value as usize].to_vec();
+        self.push(&name, value);
+        self.fields.swap_remove(index);
+    }
+
+    /// Takes out every field with this name; says how many there were.
+    pub fn remove(&mut self, name: &[u8]) -> usize {
+        let before = self.fields.len();
+        let bytes = &self.bytes;
+        self.fields.retain(|f| &bytes[f.name as usize..f.value as usize] != name);
+        before - self.fields.len()
+    }
+
+    /// Takes out the field at `index`; the order of the others stays.
+    ///
+    /// # Panics
+    /// When `index` is not a field.
+    pub fn remove_at(&mut self, index: usize) {
+        self.fields.remove(index);
+    }
+
+    fn slices(&self, f: Field) -> (&[u8], &[u8]) {
+        let (n, v, e) = (f.name as usize, f.value as usize, f.end as usize);
+        (&self.bytes[n..v], &self.bytes[v..e])
+    }
+}
+
+impl crate::Blank for Headers {
+    fn blank(&mut self) {
+        self.clear();
+    }
+}
+
+impl Clone for Headers {
+    fn clone(&self) -> Self {
+        Self { bytes: self.bytes.clone(), fields: self.fields.clone() }
+    }
+
+    fn clone_from(&mut self, from: &Self) {
+        self.bytes.clone_from(&from.bytes);
+        self.fields.clone_from(&from.fields);
+    }
+}
+
+/// Equal fields in equal order; how the buffer is laid out does not matter.
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        if self.fields == other.fields && self.bytes == other.bytes {
+            return true;
+        }
+        self.fields.len() == other.fields.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers {}
+
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
+        let mut headers = Self::new();
+        headers.extend(fields);
+        headers
+    }
+}
+
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> Extend<(N, V)> for Headers {
+    fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, fields: I) {
+        for (name, value) in fields {
+            self.push(name.as_ref(), value.as_ref());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Headers {
+        [("a", "1"), ("b", "2"), ("a", "3")].into_iter().collect()
+    }
+
+    #[test]
+    fn set_value_keeps_the_place_whether_the_value_grows_or_shrinks() {
+        for value in ["", "x", "a much longer value"] {
+            let mut headers = sample();
+            headers.set_value(1, value.as_bytes());
+            let want: Headers = [("a", "1"), ("b", value), ("a", "3")].into_iter().collect();
+            assert_eq!(headers, want);
+        }
+    }
+
+    #[test]
+    fn remove_takes_every_field_of_the_name_and_equality_ignores_the_layout() {
+        let mut headers = sample();
+        assert_eq!(headers.remove(b"a"), 2);
+        assert_eq!(headers, [("b", "2")].into_iter().collect());
+        assert_eq!(headers.byte_len(), 2);
+    }
+}

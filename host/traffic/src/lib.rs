@@ -1,0 +1,15 @@
+//! Recorded mesh traffic: what an exchange is, where it comes from, and what playing it brought.
+//!
+//! The way through this crate: a capture is read ([`read`]) into one [`Exchange`] after another; an engine
+//! plays each and fills a [`Playback`]; the two are compared into a verdict.
+//! Nothing here knows wasmtime, the command line or the network.
+
+mod exchange;
+mod headers;
+mod playback;
+mod slot;
+
+pub use exchange::{Attributes, Body, Exchange, Gap, Message, Peer, Place, Protocol, Provenance, Side};
+pub use headers::Headers;
+pub use playback::{Blame, Callout, Cost, Fault, FaultKind, FilterTrace, Log, LogLevel, Outcome, Playback};
+pub use slot::{Blank, Slot};

@@ -1,0 +1,1 @@
+//! Numbers and wire layout of the Proxy-Wasm ABI.

@@ -124,6 +124,19 @@ impl Headers {
         self.fields.remove(index);
     }
 
+    /// How many fields are the same at the start of both lists.
+    ///
+    /// Two lists of one origin mostly share their layout too; then this is one comparison of memory.
+    pub(crate) fn common_prefix(&self, other: &Self) -> usize {
+        let shared = self.fields.iter().zip(&other.fields).take_while(|(a, b)| a == b).count();
+        let end = self.fields[..shared].iter().map(|f| f.end as usize).max().unwrap_or(0);
+        let mut same = if self.bytes[..end] == other.bytes[..end] { shared } else { 0 };
+        while self.at(same).is_some_and(|field| other.at(same) == Some(field)) {
+            same += 1;
+        }
+        same
+    }
+
     fn slices(&self, f: Field) -> (&[u8], &[u8]) {
         let (n, v, e) = (f.name as usize, f.value as usize, f.end as usize);
         (&self.bytes[n..v], &self.bytes[v..e])

@@ -4,12 +4,17 @@
 //! plays each and fills a [`Playback`]; the two are compared into a verdict.
 //! Nothing here knows wasmtime, the command line or the network.
 
+pub mod compare;
 mod exchange;
 mod headers;
 mod playback;
+pub mod redact;
 mod slot;
+mod verdict;
 
+pub use compare::{compare, compare_into, compare_playbacks};
 pub use exchange::{Attributes, Body, Exchange, Gap, Message, Peer, Place, Protocol, Provenance, Side};
 pub use headers::Headers;
 pub use playback::{Blame, Callout, Cost, Fault, FaultKind, FilterTrace, Log, LogLevel, Outcome, Playback};
 pub use slot::{Blank, Slot};
+pub use verdict::{Answered, Change, Changes, Half, Kind, MAX_ROUTE, Section, Verdict, route_into, route_of};

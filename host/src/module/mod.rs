@@ -1,0 +1,60 @@
+//! From bytes to a checked and compiled filter, gated exactly as Envoy gates (facts 1.2, 1.4, 2.11).
+
+mod error;
+mod facts;
+mod gate;
+mod signature;
+mod tables;
+
+pub use error::LoadError;
+pub(crate) use facts::MemorySource;
+pub use facts::{Export, Import, ModuleFacts, inspect};
+pub use tamis_abi::AbiVersion;
+
+use crate::Engine;
+use std::sync::Arc;
+
+/// Largest module in bytes (64 MiB). Published filters are at most a few MiB; what is larger is some other
+/// file, and [`LoadError::TooLarge`] says so before anything is parsed.
+pub const MODULE_LIMIT: usize = 64 << 20;
+
+/// A checked and compiled filter. Cheap to clone.
+#[derive(Clone)]
+pub struct Module(Arc<Compiled>);
+
+struct Compiled {
+    facts: ModuleFacts,
+    code: wasmtime::Module,
+}
+
+impl Module {
+    /// Checks a module as Envoy does when it loads one, and compiles it.
+    ///
+    /// # Errors
+    /// When it is no module, a component, or too large; when it lacks the ABI marker, imports what its ABI
+    /// does not have, exports a callback with the wrong signature or no allocator; when it is not valid.
+    pub fn load(engine: &Engine, wasm: &[u8]) -> Result<Self, LoadError> {
+        let facts = inspect(wasm)?;
+        let code = engine.compile(wasm).map_err(|text| LoadError::Compile { text })?;
+        Ok(Self(Arc::new(Compiled { facts, code })))
+    }
+
+    /// What the module says of itself.
+    pub fn facts(&self) -> &ModuleFacts {
+        &self.0.facts
+    }
+
+    /// The compiled code.
+    pub(crate) fn code(&self) -> &wasmtime::Module {
+        &self.0.code
+    }
+}
+
+impl std::fmt::Debug for Module {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Module").field("facts", &self.0.facts).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

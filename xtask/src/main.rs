@@ -1,2 +1,60 @@
-//! Repository chores.
-fn main() {}
+//! Repository chores: `cargo xtask setup | test | demo | bench`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the terminal directly")]
+
+mod apt;
+mod bench;
+mod demo;
+mod envoy;
+mod place;
+mod run;
+mod sysroot;
+mod target;
+mod test;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use place::Place;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Repository chores of Tamis")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Make the wasm targets and a real Envoy ready. Safe to repeat.
+    Setup {
+        /// Only the wasm targets, no Envoy.
+        #[arg(long)]
+        targets_only: bool,
+    },
+    /// Everything that must hold before a change lands; what CI runs.
+    Test,
+    /// From nothing to a replay of recorded traffic on screen.
+    Demo {
+        /// Passed on to `tamis demo`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Speed against the floor and against a real Envoy; prints ratios.
+    Bench,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let place = Place::find()?;
+    match args.chore {
+        Chore::Setup { targets_only } => {
+            target::ready(&place)?;
+            if !targets_only {
+                envoy::ready(&place)?;
+            }
+            Ok(())
+        }
+        Chore::Test => test::run(&place),
+        Chore::Demo { rest } => demo::run(&place, &rest),
+        Chore::Bench => bench::run(&place),
+    }
+}

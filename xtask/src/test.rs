@@ -1,0 +1,82 @@
+//! `cargo xtask test`: everything that must hold, step by step, each with its time.
+
+use crate::place::Place;
+use crate::{envoy, run, target};
+use anyhow::{Context, Result};
+use std::time::Instant;
+
+/// The packages that become filters.
+const FILTERS: [&str; 3] = ["header-routing", "auth", "rate-limit"];
+
+/// The filter of the conformance tests, built for the target that needs nothing of WASI.
+const GUEST: &str = "tamis-guest";
+
+/// Runs all steps; the first that fails ends it.
+pub(crate) fn run(place: &Place) -> Result<()> {
+    let start = Instant::now();
+    let mut binary = None;
+    step("setup", || {
+        target::ready(place)?;
+        binary = Some(envoy::ready(place)?);
+        Ok(())
+    })?;
+    step("format", || run::show(&mut place.cargo(&["fmt", "--all", "--check"])))?;
+    step("filters", || {
+        for target in target::TARGETS {
+            filters(place, target)?;
+        }
+        guest(place)
+    })?;
+    step("clippy", || {
+        run::show(&mut place.cargo(&[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    })?;
+    step("doc", || {
+        run::show(
+            place.cargo(&["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+        )
+    })?;
+    // Last, so that its closing lines end the log.
+    step("tests", || {
+        let envoy = binary.as_ref().context("setup gave no Envoy")?;
+        run::show(place.cargo(&["test", "--workspace", "--no-fail-fast"]).env("TAMIS_ENVOY", envoy))
+    })?;
+    println!("test: all steps passed in {} s", start.elapsed().as_secs());
+    Ok(())
+}
+
+/// Builds the three filters for one target, as they ship.
+pub(crate) fn filters(place: &Place, target: &str) -> Result<()> {
+    let mut command = place.cargo(&["build", "--quiet", "--release", "--target", target]);
+    for package in FILTERS {
+        command.args(["-p", package]);
+    }
+    run::show(&mut command)
+}
+
+fn guest(place: &Place) -> Result<()> {
+    run::show(&mut place.cargo(&[
+        "build",
+        "--quiet",
+        "--release",
+        "--target",
+        "wasm32-unknown-unknown",
+        "-p",
+        GUEST,
+    ]))
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("test: {name} …");
+    let start = Instant::now();
+    work().with_context(|| format!("step `{name}` failed"))?;
+    println!("test: {name}: {} s", start.elapsed().as_secs());
+    Ok(())
+}

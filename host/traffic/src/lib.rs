@@ -9,6 +9,7 @@ mod exchange;
 mod headers;
 mod playback;
 pub mod redact;
+pub mod select;
 mod slot;
 mod verdict;
 

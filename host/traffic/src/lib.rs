@@ -8,9 +8,11 @@ pub mod compare;
 mod exchange;
 mod headers;
 mod playback;
+pub mod read;
 pub mod redact;
 pub mod select;
 mod slot;
+mod tally;
 mod verdict;
 
 pub use compare::{compare, compare_into, compare_playbacks};
@@ -18,4 +20,5 @@ pub use exchange::{Attributes, Body, Exchange, Gap, Message, Peer, Place, Protoc
 pub use headers::Headers;
 pub use playback::{Blame, Callout, Cost, Fault, FaultKind, FilterTrace, Log, LogLevel, Outcome, Playback};
 pub use slot::{Blank, Slot};
+pub use tally::{Skip, Skipped, Tally};
 pub use verdict::{Answered, Change, Changes, Half, Kind, MAX_ROUTE, Section, Verdict, route_into, route_of};

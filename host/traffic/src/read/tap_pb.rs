@@ -1,0 +1,237 @@
+//! Envoy's tap messages as protobuf: `envoy.data.tap.v3.TraceWrapper`, field numbers of Envoy 1.40.
+
+use super::finish::{Noted, address};
+use super::limits::MAX_FIELDS;
+use super::wire::{Fields, Malformed, Value};
+use crate::{Body, Exchange, Headers, Message, Peer, Skip};
+
+impl From<Malformed> for Skip {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+/// One message of a tap.
+pub(super) enum Wrapper<'a> {
+    /// A whole exchange.
+    Buffered(&'a [u8]),
+    /// A piece of one.
+    Segment(&'a [u8]),
+}
+
+/// Which kind of message this is.
+pub(super) fn wrapper(message: &[u8]) -> Result<Wrapper<'_>, Skip> {
+    let mut found = Err(Skip::Nothing);
+    let mut fields = Fields::of(message);
+    while let Some((number, value)) = fields.next()? {
+        found = match number {
+            1 => Ok(Wrapper::Buffered(value.bytes()?)),
+            2 => Ok(Wrapper::Segment(value.bytes()?)),
+            3 | 4 => Err(Skip::SocketTap),
+            _ => continue,
+        };
+    }
+    found
+}
+
+/// Fills `into` from an `HttpBufferedTrace`; gives the notes of both header lists.
+pub(super) fn buffered(trace: &[u8], into: &mut Exchange) -> Result<(Noted, Noted), Skip> {
+    let (mut request, mut response) = (Noted::default(), Noted::default());
+    let mut answered = None;
+    let mut fields = Fields::of(trace);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => message(value.bytes()?, into.request.fill(), &mut request, &mut into.started)?,
+            2 => message(value.bytes()?, into.response.fill(), &mut response, &mut answered)?,
+            3 => {
+                let mut ends = Fields::of(value.bytes()?);
+                while let Some((number, value)) = ends.next()? {
+                    match number {
+                        1 => peer(value.bytes()?, &mut into.destination)?,
+                        2 => peer(value.bytes()?, &mut into.source)?,
+                        _ => {}
+                    }
+                }
+            }
+            4 => {
+                let mut ends = Fields::of(value.bytes()?);
+                while let Some((number, value)) = ends.next()? {
+                    if number == 2 {
+                        peer(value.bytes()?, &mut into.upstream)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((request, response))
+}
+
+#[inline]
+fn message(bytes: &[u8], into: &mut Message, noted: &mut Noted, at: &mut Option<u64>) -> Result<(), Skip> {
+    let mut fields = Fields::of(bytes);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => {
+                let (name, value) = header(value.bytes()?)?;
+                noted.note(name, into.headers.len());
+                if into.headers.len() == MAX_FIELDS {
+                    return Err(Skip::TooManyHeaders);
+                }
+                into.headers.push(name, value);
+            }
+            2 => {
+                body(value.bytes()?, &mut into.body)?;
+            }
+            3 => {
+                let (name, value) = header(value.bytes()?)?;
+                let trailers = into.trailers.get_or_fill();
+                if trailers.len() == MAX_FIELDS {
+                    return Err(Skip::TooManyHeaders);
+                }
+                trailers.push(name, value);
+            }
+            4 => *at = timestamp(value.bytes()?)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `HeaderValue`: key, value, raw_value. The last is empty in all Envoys so far.
+#[inline]
+fn header(bytes: &[u8]) -> Result<(&[u8], &[u8]), Skip> {
+    let (mut name, mut text, mut raw): (&[u8], &[u8], &[u8]) = (b"", b"", b"");
+    let mut fields = Fields::of(bytes);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => name = value.bytes()?,
+            2 => text = value.bytes()?,
+            3 => raw = value.bytes()?,
+            _ => {}
+        }
+    }
+    Ok((name, if text.is_empty() { raw } else { text }))
+}
+
+/// Appends a `Body`; gives the number of bytes appended.
+fn body(bytes: &[u8], into: &mut Body) -> Result<usize, Skip> {
+    let before = into.bytes.len();
+    let mut fields = Fields::of(bytes);
+    while let Some((number, value)) = fields.next()? {
+        match (number, value) {
+            (1 | 2, Value::Bytes(bytes)) => into.bytes.extend_from_slice(bytes),
+            (3, Value::Number(cut)) => into.truncated |= cut != 0,
+            _ => {}
+        }
+    }
+    Ok(into.bytes.len() - before)
+}
+
+/// Seconds and nanoseconds since the epoch; none before it or after the year 2554.
+fn timestamp(bytes: &[u8]) -> Result<Option<u64>, Skip> {
+    let (mut seconds, mut nanos) = (0, 0);
+    let mut fields = Fields::of(bytes);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => seconds = value.number()?,
+            2 => nanos = value.number()?,
+            _ => {}
+        }
+    }
+    Ok(seconds.checked_mul(1_000_000_000).and_then(|n| n.checked_add(nanos)))
+}
+
+/// `config.core.v3.Address`: a socket address, a pipe, or an internal one.
+fn peer(bytes: &[u8], into: &mut Option<Peer>) -> Result<(), Skip> {
+    let mut fields = Fields::of(bytes);
+    while let Some((number, value)) = fields.next()? {
+        if !matches!(number, 1 | 2) {
+            continue;
+        }
+        let (mut host, mut port): (&[u8], _) = (b"", None);
+        let mut inner = Fields::of(value.bytes()?);
+        while let Some((field, value)) = inner.next()? {
+            match (number, field) {
+                (1, 2) | (2, 1) => host = value.bytes()?,
+                (1, 3) => port = Some(value.number()?),
+                _ => {}
+            }
+        }
+        address(into, host, port);
+    }
+    Ok(())
+}
+
+/// A piece of a streamed tap.
+pub(super) struct Segment<'a> {
+    /// The stream's number.
+    pub(super) stream: u64,
+    /// What the piece is.
+    pub(super) piece: Piece,
+    bytes: &'a [u8],
+}
+
+/// What a piece of a streamed tap is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Request headers.
+    RequestHeaders,
+    /// A chunk of the request body.
+    RequestBody,
+    /// Request trailers.
+    RequestTrailers,
+    /// Response headers.
+    ResponseHeaders,
+    /// A chunk of the response body.
+    ResponseBody,
+    /// Response trailers: the end of the stream.
+    ResponseTrailers,
+}
+
+/// Reads the frame of an `HttpStreamedTraceSegment`.
+pub(super) fn segment(bytes: &[u8]) -> Result<Segment<'_>, Skip> {
+    let mut stream = 0;
+    let mut found = None;
+    let mut fields = Fields::of(bytes);
+    while let Some((number, value)) = fields.next()? {
+        let piece = match number {
+            1 => {
+                stream = value.number()?;
+                continue;
+            }
+            2 => Piece::RequestHeaders,
+            3 => Piece::RequestBody,
+            4 => Piece::RequestTrailers,
+            5 => Piece::ResponseHeaders,
+            6 => Piece::ResponseBody,
+            7 => Piece::ResponseTrailers,
+            _ => continue,
+        };
+        found = Some((piece, value.bytes()?));
+    }
+    let (piece, bytes) = found.ok_or(Skip::Nothing)?;
+    Ok(Segment { stream, piece, bytes })
+}
+
+impl Segment<'_> {
+    /// Appends the headers or trailers of this piece.
+    pub(super) fn headers(&self, into: &mut Headers) -> Result<(), Skip> {
+        let mut fields = Fields::of(self.bytes);
+        while let Some((number, value)) = fields.next()? {
+            if number == 1 {
+                let (name, value) = header(value.bytes()?)?;
+                if into.len() == MAX_FIELDS {
+                    return Err(Skip::TooManyHeaders);
+                }
+                into.push(name, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the chunk of this piece; gives its length.
+    pub(super) fn body(&self, into: &mut Body) -> Result<usize, Skip> {
+        body(self.bytes, into)
+    }
+}

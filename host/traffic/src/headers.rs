@@ -12,7 +12,13 @@
 pub struct Headers {
     bytes: Vec<u8>,
     fields: Vec<Field>,
+    /// Bytes in `bytes` that belong to no field any more.
+    dead: usize,
 }
+
+/// Dead bytes below which the buffer is left alone (64 KiB); beyond it and half of the buffer, it is packed, so
+/// that a filter which replaces a header for ever cannot fill memory.
+const DEAD_LIMIT: usize = 64 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Field {
@@ -24,13 +30,14 @@ struct Field {
 impl Headers {
     /// An empty list.
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), fields: Vec::new() }
+        Self { bytes: Vec::new(), fields: Vec::new(), dead: 0 }
     }
 
     /// Empties the list and keeps its memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
+        self.dead = 0;
     }
 
     /// Appends a field as it is.
@@ -38,12 +45,25 @@ impl Headers {
     /// # Panics
     /// When all names and values together would exceed 4 GiB; every reader has a far lower limit.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        if self.dead > DEAD_LIMIT && self.dead > self.bytes.len() / 2 {
+            self.pack();
+        }
         let at = self.bytes.len();
         let end = at + name.len() + value.len();
         assert!(u32::try_from(end).is_ok(), "header list above 4 GiB");
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
         self.fields.push(Field { name: at as u32, value: (at + name.len()) as u32, end: end as u32 });
+    }
+
+    /// Puts a field before the one at `index` (at the end when there is none).
+    ///
+    /// # Panics
+    /// As [`Headers::push`].
+    pub fn insert(&mut self, index: usize, name: &[u8], value: &[u8]) {
+        self.push(name, value);
+        let index = index.min(self.fields.len() - 1);
+        self.fields[index..].rotate_right(1);
     }
 
     /// Number of fields.
@@ -101,18 +121,24 @@ impl Headers {
             let at = old.value as usize;
             self.bytes[at..at + value.len()].copy_from_slice(value);
             self.fields[index].end = old.value + value.len() as u32;
+            self.dead += (old.end - old.value) as usize - value.len();
             return;
         }
         let name = self.bytes[old.name as usize..old.value as usize].to_vec();
         self.push(&name, value);
+        self.dead += (old.end - old.name) as usize;
         self.fields.swap_remove(index);
     }
 
     /// Takes out every field with this name; says how many there were.
     pub fn remove(&mut self, name: &[u8]) -> usize {
         let before = self.fields.len();
-        let bytes = &self.bytes;
-        self.fields.retain(|f| &bytes[f.name as usize..f.value as usize] != name);
+        let (bytes, dead) = (&self.bytes, &mut self.dead);
+        self.fields.retain(|f| {
+            let keep = &bytes[f.name as usize..f.value as usize] != name;
+            *dead += if keep { 0 } else { (f.end - f.name) as usize };
+            keep
+        });
         before - self.fields.len()
     }
 
@@ -121,7 +147,8 @@ impl Headers {
     /// # Panics
     /// When `index` is not a field.
     pub fn remove_at(&mut self, index: usize) {
-        self.fields.remove(index);
+        let gone = self.fields.remove(index);
+        self.dead += (gone.end - gone.name) as usize;
     }
 
     /// How many fields are the same at the start of both lists.
@@ -135,6 +162,18 @@ impl Headers {
             same += 1;
         }
         same
+    }
+
+    /// Copies the fields together, without the dead bytes between them.
+    fn pack(&mut self) {
+        let mut packed = Vec::with_capacity(self.bytes.len() - self.dead.min(self.bytes.len()));
+        for f in &mut self.fields {
+            let (from, at) = (f.name, packed.len() as u32);
+            packed.extend_from_slice(&self.bytes[f.name as usize..f.end as usize]);
+            *f = Field { name: at, value: at + (f.value - from), end: at + (f.end - from) };
+        }
+        self.bytes = packed;
+        self.dead = 0;
     }
 
     fn slices(&self, f: Field) -> (&[u8], &[u8]) {
@@ -151,12 +190,13 @@ impl crate::Blank for Headers {
 
 impl Clone for Headers {
     fn clone(&self) -> Self {
-        Self { bytes: self.bytes.clone(), fields: self.fields.clone() }
+        Self { bytes: self.bytes.clone(), fields: self.fields.clone(), dead: self.dead }
     }
 
     fn clone_from(&mut self, from: &Self) {
         self.bytes.clone_from(&from.bytes);
         self.fields.clone_from(&from.fields);
+        self.dead = from.dead;
     }
 }
 
@@ -204,6 +244,32 @@ mod tests {
             let want: Headers = [("a", "1"), ("b", value), ("a", "3")].into_iter().collect();
             assert_eq!(headers, want);
         }
+    }
+
+    #[test]
+    fn replacing_for_ever_does_not_fill_memory() {
+        let mut headers = sample();
+        let value = [b'v'; 1000];
+        for round in 0..10_000usize {
+            match round % 3 {
+                0 => headers.set_value(0, &value[..round % 1000]),
+                1 => assert_eq!(headers.remove(b"z"), usize::from(round > 1)),
+                _ => headers.push(b"z", &value),
+            }
+            assert!(headers.bytes.len() < 4 * DEAD_LIMIT);
+        }
+        assert_eq!(headers.at(1), Some((&b"b"[..], &b"2"[..])));
+        assert_eq!(headers.at(2), Some((&b"a"[..], &b"3"[..])));
+    }
+
+    #[test]
+    fn insert_moves_the_rest_on() {
+        let mut headers = sample();
+        headers.insert(1, b"x", b"9");
+        headers.insert(99, b"y", b"8");
+        let want: Headers =
+            [("a", "1"), ("x", "9"), ("b", "2"), ("a", "3"), ("y", "8")].into_iter().collect();
+        assert_eq!(headers, want);
     }
 
     #[test]

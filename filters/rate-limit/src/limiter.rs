@@ -119,10 +119,10 @@ impl Limiter {
         if asks.iter().filter(|ask| !ask.shadow).count() > 1 {
             for ask in asks.iter().filter(|ask| !ask.shadow) {
                 let limit = self.rules[ask.rule].limit;
-                if let Ok(outcome) = peek(&self.table, shared, limit, ask.hash, now, ask.cost) {
-                    if !outcome.admitted {
-                        return self.refuse(decision, ask.rule, Some(outcome));
-                    }
+                if let Ok(outcome) = peek(&self.table, shared, limit, ask.hash, now, ask.cost)
+                    && !outcome.admitted
+                {
+                    return self.refuse(decision, ask.rule, Some(outcome));
                 }
             }
         }

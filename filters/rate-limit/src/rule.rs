@@ -97,7 +97,7 @@ impl Rule {
             name: config.name.clone(),
             limit,
             requests: config.limit.requests,
-            per: (nanos % 1_000_000_000 == 0).then_some((nanos / 1_000_000_000) as u64),
+            per: nanos.is_multiple_of(1_000_000_000).then_some((nanos / 1_000_000_000) as u64),
             mode: config.mode,
             on_missing_key: config.on_missing_key,
             on_contention: config.on_contention,

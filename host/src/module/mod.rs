@@ -56,5 +56,16 @@ impl std::fmt::Debug for Module {
     }
 }
 
+/// Name, parameters and results of each WASI function, for tests of what is linked.
+#[cfg(test)]
+pub(crate) fn wasi_functions() -> impl Iterator<Item = (&'static str, Vec<&'static str>, Vec<&'static str>)> {
+    let types =
+        |letters: &'static str| letters.bytes().map(|b| if b == b'i' { "i32" } else { "i64" }).collect();
+    tables::WASI.iter().map(move |(name, signature)| {
+        let (params, results) = signature.split_once('>').unwrap_or((signature, ""));
+        (*name, types(params), types(results))
+    })
+}
+
 #[cfg(test)]
 mod tests;

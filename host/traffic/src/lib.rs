@@ -6,6 +6,7 @@
 
 pub mod compare;
 mod exchange;
+pub mod expect;
 mod headers;
 mod playback;
 pub mod read;

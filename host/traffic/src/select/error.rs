@@ -82,7 +82,14 @@ impl fmt::Display for WhereError {
         if located {
             write!(f, "column {}: ", self.column)?;
         }
-        match &self.kind {
+        self.kind.fmt(f)
+    }
+}
+
+impl fmt::Display for WhereErrorKind {
+    /// What is wrong, without the place.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             WhereErrorKind::Syntax(text) => f.write_str(text),
             WhereErrorKind::UnknownAttribute { name, .. } => write!(f, "no attribute `{name}`"),
             WhereErrorKind::UnknownFunction { name, .. } => write!(f, "no function `{name}`"),

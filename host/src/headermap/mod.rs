@@ -97,7 +97,7 @@ pub(crate) fn set_pairs(headers: &mut Headers, kind: MapKind, pairs: &[u8]) -> R
 }
 
 /// The name as the map has it: lower case, and `:authority` for the `host` of a request.
-fn key(kind: MapKind, name: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn key(kind: MapKind, name: &[u8]) -> Cow<'_, [u8]> {
     if kind == MapKind::RequestHeaders && name.len() == 4 && name.eq_ignore_ascii_case(b"host") {
         return Cow::Borrowed(b":authority");
     }

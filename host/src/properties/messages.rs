@@ -1,0 +1,112 @@
+//! `request.*` and `response.*`.
+
+use super::value::Value;
+use super::{View, flags};
+use crate::headermap::{self, MapKind};
+use std::borrow::Cow;
+use tamis_traffic::{Headers, Protocol};
+
+pub(super) fn request<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
+    let headers = view.request_headers;
+    let field = |name: &[u8]| headers.and_then(|h| h.get(name)).map(Value::slice);
+    let path = || headers.and_then(|h| h.get(b":path"));
+    let headers_bytes = headers.map_or(0, |h| h.byte_len() as u64);
+    match name {
+        b"path" => field(b":path"),
+        b"url_path" => path().map(|p| Value::slice(split_query(p).0)),
+        b"query" => path().map(|p| Value::slice(split_query(p).1)),
+        b"host" => field(b":authority"),
+        b"scheme" => field(b":scheme"),
+        b"method" => field(b":method"),
+        b"referer" => field(b"referer"),
+        b"useragent" => field(b"user-agent"),
+        b"id" => field(b"x-request-id"),
+        b"headers" => headers.map(|h| Value::Headers(MapKind::RequestHeaders, h)),
+        b"time" => Some(Value::number(view.started)),
+        b"duration" => view.duration.filter(|_| view.log).map(Value::number),
+        b"protocol" => Some(Value::text(protocol(view.protocol))),
+        b"size" => Some(Value::number(length(headers).unwrap_or(view.request_bytes))),
+        b"headers_bytes" => Some(Value::number(headers_bytes)),
+        b"total_size" => {
+            let trailers = view.request_trailers.filter(|_| view.log).map_or(0, Headers::byte_len) as u64;
+            Some(Value::number(view.request_bytes + headers_bytes + trailers))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn response<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
+    let headers = view.response_headers;
+    let headers_bytes = headers.map_or(0, |h| h.byte_len() as u64);
+    let sent = if view.log { view.response_bytes } else { 0 };
+    match name {
+        b"code" => view.response_code.map(|code| Value::number(code.into())),
+        b"code_details" => {
+            let details = if view.code_details.is_empty() { "via_upstream" } else { view.code_details };
+            view.response_code.map(|_| Value::text(details))
+        }
+        b"flags" => Some(Value::number(flags::bits(view))),
+        b"grpc_status" => view.response_code.map(|code| Value::number(grpc_status(code, view))),
+        b"headers" => headers.map(|h| Value::Headers(MapKind::ResponseHeaders, h)),
+        b"trailers" => view.response_trailers.map(|h| Value::Headers(MapKind::ResponseTrailers, h)),
+        b"size" => Some(Value::number(sent)),
+        b"headers_bytes" => Some(Value::number(headers_bytes)),
+        b"total_size" => {
+            let trailers = view.response_trailers.map_or(0, Headers::byte_len) as u64;
+            Some(Value::number(sent + headers_bytes + trailers))
+        }
+        _ => None,
+    }
+}
+
+/// One header by name in any case; several values are joined with a comma.
+pub(super) fn header<'a>(kind: MapKind, headers: &'a Headers, name: &[u8]) -> Option<Value<'a>> {
+    joined(kind, headers, name).map(Value::Bytes)
+}
+
+pub(super) fn joined<'a>(kind: MapKind, headers: &'a Headers, name: &[u8]) -> Option<Cow<'a, [u8]>> {
+    let name = headermap::key(kind, name);
+    let mut values = headers.iter().filter(|(n, _)| *n == name.as_ref()).map(|(_, v)| v);
+    let first = values.next()?;
+    let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
+    let mut all = [first, b",", second].concat();
+    for value in values {
+        all.push(b',');
+        all.extend_from_slice(value);
+    }
+    Some(Cow::Owned(all))
+}
+
+fn split_query(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().position(|b| *b == b'?') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (path, b""),
+    }
+}
+
+fn length(headers: Option<&Headers>) -> Option<u64> {
+    headers?.text("content-length")?.parse().ok()
+}
+
+/// What is not recorded is played as HTTP/1.1.
+fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http10 => "HTTP/1.0",
+        Protocol::Http11 | Protocol::Unknown => "HTTP/1.1",
+        Protocol::Http2 => "HTTP/2",
+        Protocol::Http3 => "HTTP/3",
+    }
+}
+
+/// The trailers', else the headers', else made from the HTTP status: 2 on a plain 200 (measured).
+fn grpc_status(code: u32, view: &View<'_>) -> u64 {
+    let said = |headers: Option<&Headers>| headers?.text("grpc-status")?.parse::<u64>().ok();
+    said(view.response_trailers).or_else(|| said(view.response_headers)).unwrap_or(match code {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    })
+}

@@ -12,6 +12,7 @@ pub use facts::{Export, Import, ModuleFacts, inspect};
 pub use tamis_abi::AbiVersion;
 
 use crate::Engine;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// Largest module in bytes (64 MiB). Published filters are at most a few MiB; what is larger is some other
@@ -25,6 +26,7 @@ pub struct Module(Arc<Compiled>);
 struct Compiled {
     facts: ModuleFacts,
     code: wasmtime::Module,
+    sum: [u8; 32],
 }
 
 impl Module {
@@ -36,12 +38,17 @@ impl Module {
     pub fn load(engine: &Engine, wasm: &[u8]) -> Result<Self, LoadError> {
         let facts = inspect(wasm)?;
         let code = engine.compile(wasm).map_err(|text| LoadError::Compile { text })?;
-        Ok(Self(Arc::new(Compiled { facts, code })))
+        Ok(Self(Arc::new(Compiled { facts, code, sum: Sha256::digest(wasm).into() })))
     }
 
     /// What the module says of itself.
     pub fn facts(&self) -> &ModuleFacts {
         &self.0.facts
+    }
+
+    /// True for the same bytes, loaded once or twice: filters of one code may share a VM (facts 1.5).
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.sum == other.0.sum
     }
 
     /// The compiled code.

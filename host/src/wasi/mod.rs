@@ -2,7 +2,6 @@
 //! were measured by calling each of them in Envoy 1.40).
 
 mod calls;
-mod guest;
 
 use crate::memory::{GuestView, OutOfBounds};
 use tamis_traffic::LogLevel;

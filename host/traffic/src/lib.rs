@@ -5,16 +5,20 @@
 //! Nothing here knows wasmtime, the command line or the network.
 
 pub mod compare;
+mod encode;
 mod exchange;
 pub mod expect;
 mod headers;
+mod own;
 mod playback;
 pub mod read;
 pub mod redact;
+pub mod schema;
 pub mod select;
 mod slot;
 mod tally;
 mod verdict;
+pub mod write;
 
 pub use compare::{compare, compare_into, compare_playbacks};
 pub use exchange::{Attributes, Body, Exchange, Gap, Message, Peer, Place, Protocol, Provenance, Side};

@@ -19,10 +19,15 @@ mod error;
 mod finish;
 mod input;
 mod limits;
+mod lines;
+mod objects;
+mod own;
 mod streams;
 mod tap_binary;
+mod tap_json;
 mod tap_pb;
 mod wire;
+mod wrap;
 
 use crate::{Exchange, Place, Side, Skip, Tally};
 use detect::{Format, Sniffed};
@@ -250,9 +255,9 @@ fn recognise(mut input: Input, path: &Path) -> Result<Option<Current>, ReadError
         let source: Box<dyn Source> = match format {
             Format::TapLengthDelimited => Box::new(tap_binary::TapBinary::new(true)),
             Format::TapBinary => Box::new(tap_binary::TapBinary::new(false)),
-            Format::TapJson | Format::Own | Format::AccessLog => {
-                return Err(ReadError::Unknown { path: path.to_owned() });
-            }
+            Format::TapJson => Box::new(tap_json::TapJson::default()),
+            Format::Own => Box::new(own::Own::default()),
+            Format::AccessLog => Box::new(access::AccessLog::default()),
         };
         return Ok(Some(Current { input, source }));
     }

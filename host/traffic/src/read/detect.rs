@@ -116,10 +116,12 @@ fn magic(start: &[u8]) -> Option<Known> {
             {
                 return Some(Known::TapText);
             }
-            // A tnetstring: digits, a colon, then the first key of a flow.
-            let digits = start.iter().take_while(|b| b.is_ascii_digit()).count();
-            let key = |key: &[u8]| memchr::memmem::find(&start[..start.len().min(400)], key).is_some();
-            if digits > 0 && start.get(digits) == Some(&b':') && key(b":version;") {
+            // A tnetstring: a length, a colon, then the first key of a flow in the same form.
+            let number = |text: &[u8]| {
+                let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
+                (digits > 0 && text.get(digits) == Some(&b':')).then_some(digits + 1)
+            };
+            if number(start).and_then(|at| number(&start[at..])).is_some() {
                 return Some(Known::Mitm);
             }
             let gor = matches!(four, [b'1' | b'2', b' ', id, _] if id.is_ascii_hexdigit());
@@ -131,8 +133,10 @@ fn magic(start: &[u8]) -> Option<Known> {
 /// The first key of a JSON document, and what it means.
 fn json(text: &[u8]) -> Option<Sniffed> {
     if let Some(list) = text.strip_prefix(b"[") {
-        let spans = list.trim_ascii_start().starts_with(b"{") && find(list, b"\"traceId\"");
-        return spans.then_some(Sniffed::NotRead(Known::Spans));
+        let list = list.trim_ascii_start();
+        let tap = json(list).filter(|found| *found == Sniffed::Read(Format::TapJson));
+        let spans = list.starts_with(b"{") && find(list, b"\"traceId\"");
+        return tap.or(spans.then_some(Sniffed::NotRead(Known::Spans)));
     }
     let inner = text.strip_prefix(b"{")?.trim_ascii_start();
     let key = inner.strip_prefix(b"\"")?;

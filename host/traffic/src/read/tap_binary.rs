@@ -93,28 +93,25 @@ impl Source for TapBinary {
             let frame = &input.window()[..head + length];
             let wrapper =
                 if self.delimited { tap_pb::wrapper(&frame[head..]) } else { tap_pb::wrapper(frame) };
-            let taken =
-                match wrapper {
-                    Ok(Wrapper::Buffered(trace)) => {
-                        into.clear();
-                        tap_pb::buffered(trace, into).map(|(request, response)| {
-                            finish(into, request, response, true, context);
-                            true
-                        })
-                    }
-                    Ok(Wrapper::Segment(bytes)) => tap_pb::segment(bytes).map(|segment| {
-                        self.streams.take(segment.stream, segment.piece, &place, context, |target| {
-                            match target {
-                                Target::Headers(headers) => {
-                                    segment.headers(headers).map(|()| headers.byte_len())
-                                }
-                                Target::Body(body) => segment.body(body),
-                            }
+            let taken = match wrapper {
+                Ok(Wrapper::Buffered(trace)) => {
+                    into.clear();
+                    tap_pb::buffered(trace, into).map(|(request, response)| {
+                        finish(into, request, response, true, context);
+                        true
+                    })
+                }
+                Ok(Wrapper::Segment(bytes)) => tap_pb::segment(bytes).map(|segment| {
+                    if let Some(segment) = segment {
+                        self.streams.take(segment.stream, segment.piece, &place, context, |to| match to {
+                            Target::Headers(headers) => segment.headers(headers).map(|()| headers.byte_len()),
+                            Target::Body(body) => segment.body(body),
                         });
-                        false
-                    }),
-                    Err(why) => Err(why),
-                };
+                    }
+                    false
+                }),
+                Err(why) => Err(why),
+            };
             input.consume(head + length);
             match taken {
                 Ok(true) if into.request.is_none() && into.response.is_none() => {

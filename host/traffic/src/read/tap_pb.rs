@@ -189,8 +189,9 @@ pub(super) enum Piece {
     ResponseTrailers,
 }
 
-/// Reads the frame of an `HttpStreamedTraceSegment`.
-pub(super) fn segment(bytes: &[u8]) -> Result<Segment<'_>, Skip> {
+/// Reads the frame of an `HttpStreamedTraceSegment`; none when it holds no piece, as the first one of a stream
+/// that another filter answered.
+pub(super) fn segment(bytes: &[u8]) -> Result<Option<Segment<'_>>, Skip> {
     let mut stream = 0;
     let mut found = None;
     let mut fields = Fields::of(bytes);
@@ -210,8 +211,7 @@ pub(super) fn segment(bytes: &[u8]) -> Result<Segment<'_>, Skip> {
         };
         found = Some((piece, value.bytes()?));
     }
-    let (piece, bytes) = found.ok_or(Skip::Nothing)?;
-    Ok(Segment { stream, piece, bytes })
+    Ok(found.map(|(piece, bytes)| Segment { stream, piece, bytes }))
 }
 
 impl Segment<'_> {

@@ -1,1 +1,107 @@
-//! Write Proxy-Wasm filters as one async function.
+//! Write Proxy-Wasm filters for Envoy and Istio as one async function.
+//!
+//! ```
+//! use tamis_sdk::prelude::*;
+//!
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Config {
+//!     header: String,
+//!     value: String,
+//! }
+//!
+//! struct Stamp(Config);
+//!
+//! impl Filter for Stamp {
+//!     type Config = Config;
+//!
+//!     fn new(config: Config, _root: &Root) -> Result<Self> {
+//!         Ok(Self(config))
+//!     }
+//!
+//!     async fn handle(self: Rc<Self>, mut request: Request, next: Next) -> Result<Response> {
+//!         request.headers_mut().set(&self.0.header, &self.0.value)?;
+//!         let mut response = next.run(request).await?;
+//!         response.headers_mut().set("x-seen", "1")?;
+//!         Ok(response)
+//!     }
+//! }
+//!
+//! tamis_sdk::export!(Stamp);
+//! # fn main() {}
+//! ```
+//!
+//! What an `async fn` means to a proxy: the request is held until `next.run` is awaited, the response until
+//! `handle` returns. Awaiting a [`Callout`] holds whichever of the two is in hand. A [`Reply`] that is
+//! returned without `next.run` is the answer, and the upstream never sees the request. When the stream ends
+//! early the future is dropped. Bodies flow through untouched unless a [`body`] hook is set.
+//!
+//! Nothing here panics on what a host says or on any byte of a header: a panic in a filter is an outage of
+//! the whole worker (Envoy 1.40: every later request gets 503).
+
+pub mod body;
+pub mod callout;
+pub mod clock;
+mod config;
+mod error;
+mod exchange;
+mod filter;
+pub mod headers;
+mod host;
+pub mod log;
+pub mod metrics;
+mod next;
+pub mod property;
+mod reply;
+mod request;
+mod response;
+mod root;
+pub mod shared;
+mod tasks;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+
+pub use callout::Callout;
+pub use error::{Error, HostError, Result};
+pub use filter::{Filter, OnError};
+pub use headers::Headers;
+pub use next::Next;
+pub use reply::Reply;
+pub use request::Request;
+pub use response::Response;
+pub use root::Root;
+pub use tamis_abi::{LogLevel, Status};
+
+/// What a filter needs in scope.
+pub mod prelude {
+    pub use crate::{
+        Callout, Error, Filter, Headers, Next, OnError, Reply, Request, Response, Result, Root, export,
+    };
+    pub use std::rc::Rc;
+}
+
+/// Makes this filter the one that the module exports. Once in a package, on a type that is [`Filter`].
+#[macro_export]
+macro_rules! export {
+    ($filter:ty) => {
+        #[cfg(target_family = "wasm")]
+        // The host calls it once, before anything else.
+        #[unsafe(no_mangle)]
+        extern "C" fn _initialize() {
+            $crate::__private::start::<$filter>();
+        }
+
+        #[cfg(not(target_family = "wasm"))]
+        const _: () = $crate::__private::check::<$filter>();
+    };
+}
+
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(target_family = "wasm")]
+    pub fn start<F: crate::Filter>() {
+        crate::host::start::<F>();
+    }
+
+    pub const fn check<F: crate::Filter>() {}
+}

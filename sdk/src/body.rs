@@ -1,0 +1,170 @@
+//! Bodies, which flow after the headers have left.
+//!
+//! A proxy hands a body out piece by piece. While headers are held it hands out nothing (Envoy's default,
+//! facts 2.3), so a filter can not look into a body before it lets the headers go; it can look at, change or
+//! refuse the body afterwards. Without a hook no byte is copied.
+
+use crate::{Error, Result, host};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use tamis_abi::BufferType;
+
+type Each<T> = Box<dyn FnMut(T, bool) -> Result<()>>;
+type Change = Box<dyn FnMut(&mut Vec<u8>, bool) -> Result<()>>;
+type Rewrite = Box<dyn FnOnce(Vec<u8>) -> Result<Vec<u8>>>;
+
+/// What an author wants with a body.
+pub(crate) enum Hook {
+    Inspect(Each<Piece>),
+    Each(Change),
+    Whole { limit: usize, rewrite: Rewrite },
+}
+
+/// One piece of a body, to look at.
+pub struct Piece(Vec<u8>);
+
+impl std::ops::Deref for Piece {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A body is larger than the filter wants to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyTooLarge {
+    /// The limit given to [`Body::rewrite`], in bytes.
+    pub limit: usize,
+}
+
+impl fmt::Display for BodyTooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the body is larger than {} bytes", self.limit)
+    }
+}
+
+impl std::error::Error for BodyTooLarge {}
+
+/// Pieces of the body came while the headers were held (`allow_on_headers_stop_iteration`), so a hook that
+/// was set afterwards would miss them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyMissed;
+
+impl fmt::Display for BodyMissed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "body came while the headers were held: a body hook needs `allow_on_headers_stop_iteration` off",
+        )
+    }
+}
+
+impl std::error::Error for BodyMissed {}
+
+/// One direction's body.
+#[derive(Default)]
+pub(crate) struct Side {
+    pub(crate) hook: RefCell<Option<Hook>>,
+    /// The headers said that nothing follows.
+    pub(crate) bodiless: Cell<bool>,
+    /// Pieces came while the headers were held.
+    pub(crate) missed: Cell<bool>,
+}
+
+/// What the proxy shall do with the piece in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    On,
+    Hold,
+}
+
+impl Side {
+    /// True when a hook was set too late to see all of the body.
+    pub(crate) fn is_late(&self) -> bool {
+        self.missed.get() && self.hook.borrow().is_some()
+    }
+
+    /// Shows the body in the host's buffer to the hook. The hook is gone after a failure.
+    pub(crate) fn run(&self, buffer: BufferType, size: usize, end: bool) -> Result<Flow> {
+        // Taken out, so that a hook may set another one.
+        let Some(hook) = self.hook.borrow_mut().take() else { return Ok(Flow::On) };
+        let (flow, hook) = match hook {
+            Hook::Inspect(mut look) => {
+                look(Piece(read(buffer, size)?), end)?;
+                (Flow::On, Some(Hook::Inspect(look)))
+            }
+            Hook::Each(mut change) => {
+                let before = read(buffer, size)?;
+                let mut after = before.clone();
+                change(&mut after, end)?;
+                if after != before {
+                    write(buffer, before.len(), &after)?;
+                }
+                (Flow::On, Some(Hook::Each(change)))
+            }
+            Hook::Whole { limit, .. } if size > limit => return Err(BodyTooLarge { limit }.into()),
+            Hook::Whole { limit, rewrite } if !end => (Flow::Hold, Some(Hook::Whole { limit, rewrite })),
+            Hook::Whole { rewrite, .. } => {
+                let before = read(buffer, size)?;
+                let length = before.len();
+                write(buffer, length, &rewrite(before)?)?;
+                (Flow::On, None)
+            }
+        };
+        let mut slot = self.hook.borrow_mut();
+        if slot.is_none() {
+            *slot = hook;
+        }
+        Ok(flow)
+    }
+
+    /// Trailers end a body without an ending piece: what is held is read and written now (facts 2.3).
+    pub(crate) fn finish(&self, buffer: BufferType) -> Result<()> {
+        if matches!(&*self.hook.borrow(), Some(Hook::Whole { .. })) {
+            let size = host::buffer_size(buffer).unwrap_or_default();
+            self.run(buffer, size, true)?;
+        }
+        Ok(())
+    }
+}
+
+fn read(buffer: BufferType, size: usize) -> Result<Vec<u8>> {
+    Ok(crate::error::told("read the body", host::buffer(buffer, size))?)
+}
+
+fn write(buffer: BufferType, old: usize, new: &[u8]) -> Result<()> {
+    Ok(crate::error::told("change the body", host::set_buffer(buffer, old, new))?)
+}
+
+/// Sets the hook of one body. A second one replaces the first. A hook that fails with a
+/// [`Reply`](crate::Reply) answers the request with it, as long as no response headers have left; a response
+/// whose headers have left is cut off.
+pub struct Body<'a>(&'a Side);
+
+impl<'a> Body<'a> {
+    pub(crate) fn new(side: &'a Side) -> Self {
+        Self(side)
+    }
+
+    /// Shows each piece as it passes; the flag is true for the last one, which may be empty. Trailers take
+    /// the place of a last one.
+    pub fn inspect(self, mut look: impl FnMut(&[u8], bool) -> Result<()> + 'static) {
+        self.put(Hook::Inspect(Box::new(move |piece, end| look(&piece, end))));
+    }
+
+    /// Gives each piece as it passes, to change. `content-length` is taken away.
+    pub fn transform(self, change: impl FnMut(&mut Vec<u8>, bool) -> Result<(), Error> + 'static) {
+        self.put(Hook::Each(Box::new(change)));
+    }
+
+    /// Holds the body until it is complete, then replaces it. `content-length` is taken away. More than
+    /// `limit` bytes are a [`BodyTooLarge`] failure. Envoy itself answers 413 above its own limit, 1 MiB by
+    /// default.
+    pub fn rewrite(self, limit: usize, rewrite: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, Error> + 'static) {
+        self.put(Hook::Whole { limit, rewrite: Box::new(rewrite) });
+    }
+
+    fn put(self, hook: Hook) {
+        *self.0.hook.borrow_mut() = Some(hook);
+    }
+}

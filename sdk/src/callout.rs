@@ -1,0 +1,248 @@
+//! HTTP calls to other services, as futures.
+
+use crate::headers::Headers;
+use crate::{host, tasks};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+use tamis_abi::{BufferType, MapType, Status, pairs};
+
+/// How long an answer may take when nothing else is said.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A call that is being put together. `cluster` is a name that the proxy knows, not a host: in Istio
+/// `outbound|80||svc.ns.svc.cluster.local`.
+#[derive(Debug)]
+pub struct Callout {
+    cluster: String,
+    headers: Headers,
+    body: Vec<u8>,
+    timeout: Duration,
+    failed: Option<CalloutError>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CalloutError {
+    /// The proxy has no such cluster, or a header that it needs is missing.
+    UnknownCluster(String),
+    /// The call could not start: no healthy host, or a header that HTTP does not allow.
+    NotStarted(String),
+    /// A header is not allowed or not UTF-8 (what the proxy-wasm crate can send), or they are more than 1024
+    /// or 1 MiB, which a host would silently take as none.
+    BadHeaders(String),
+    /// The connection broke while the answer came.
+    Reset,
+    /// The stream over which the answer would have come is gone.
+    StreamGone,
+    /// The host refused.
+    Host(Status),
+}
+
+impl fmt::Display for CalloutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownCluster(name) => write!(f, "cluster `{name}` is not known to the proxy"),
+            Self::NotStarted(name) => write!(f, "the call to cluster `{name}` could not start"),
+            Self::BadHeaders(why) => write!(f, "the callout can not be sent: {why}"),
+            Self::Reset => f.write_str("the connection of the callout broke"),
+            Self::StreamGone => f.write_str("the stream that waited for the callout is gone"),
+            Self::Host(status) => write!(f, "the host could not start the callout: {status}"),
+        }
+    }
+}
+
+impl std::error::Error for CalloutError {}
+
+/// What a service answered; or the proxy in its name: 503 when it can not be reached, 504 when it is late.
+#[derive(Debug)]
+pub struct CalloutReply {
+    /// The headers, `:status` among them.
+    pub headers: Headers,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The trailers.
+    pub trailers: Headers,
+}
+
+impl CalloutReply {
+    /// The status; 0 when it is not a number.
+    pub fn status(&self) -> u16 {
+        let status = self.headers.get(":status").and_then(|value| std::str::from_utf8(value).ok());
+        status.and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// True for 200 to 299.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status())
+    }
+
+    /// True when this looks like Envoy's own answer for a call that took too long: 504 with its text
+    /// (facts 2.6). A service could write the same.
+    pub fn is_timeout(&self) -> bool {
+        self.status() == 504 && self.body == b"upstream request timeout"
+    }
+}
+
+impl Callout {
+    /// A `GET` of `path`. `authority` is the host name that the service shall see.
+    pub fn get(cluster: impl Into<String>, authority: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Self {
+        Self::new("GET", cluster, authority, path)
+    }
+
+    /// A `POST` of `body` to `path`.
+    pub fn post(
+        cluster: impl Into<String>,
+        authority: impl AsRef<[u8]>,
+        path: impl AsRef<[u8]>,
+        body: impl Into<Vec<u8>>,
+    ) -> Self {
+        Self::new("POST", cluster, authority, path).body(body)
+    }
+
+    /// A call with any method.
+    pub fn new(
+        method: impl AsRef<[u8]>,
+        cluster: impl Into<String>,
+        authority: impl AsRef<[u8]>,
+        path: impl AsRef<[u8]>,
+    ) -> Self {
+        let call = Self {
+            cluster: cluster.into(),
+            headers: Headers::owned(),
+            body: Vec::new(),
+            timeout: TIMEOUT,
+            failed: None,
+        };
+        call.header(":method", method).header(":authority", authority).header(":path", path)
+    }
+
+    /// One more header. One that HTTP does not allow makes the call fail.
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        if let Err(error) = self.headers.add(name, value) {
+            self.failed = Some(CalloutError::BadHeaders(error.to_string()));
+        }
+        self
+    }
+
+    /// The body. The proxy sets `content-length`.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// How long the answer may take; 5 s when not said. At least a millisecond, since 0 is "for ever" to
+    /// Envoy.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout.clamp(Duration::from_millis(1), Duration::from_millis(i32::MAX as u64));
+        self
+    }
+
+    /// Sends it and waits. Dropping the future does not stop the call (the ABI can not), its answer is
+    /// dropped when it comes.
+    ///
+    /// # Errors
+    /// When there is no answer; a late one is an answer, see [`CalloutReply`].
+    pub async fn send(self) -> Result<CalloutReply, CalloutError> {
+        let slot = self.start()?;
+        poll_fn(|context| {
+            if let Some(answer) = slot.answer.take() {
+                return Poll::Ready(answer);
+            }
+            *slot.waker.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn start(self) -> Result<Rc<Slot>, CalloutError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if pairs::decode(&self.headers.encode()).is_err() {
+            return Err(CalloutError::BadHeaders("more than 1024 headers or 1 MiB".into()));
+        }
+        let mut headers = Vec::with_capacity(self.headers.len());
+        for (name, value) in self.headers.iter() {
+            let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value)) else {
+                let name = String::from_utf8_lossy(name);
+                return Err(CalloutError::BadHeaders(format!("the value of `{name}` is not UTF-8")));
+            };
+            headers.push((name, value));
+        }
+        let token =
+            host::http_call(&self.cluster, headers, &self.body, self.timeout).map_err(
+                |status| match status {
+                    Status::BadArgument => CalloutError::UnknownCluster(self.cluster.clone()),
+                    Status::InternalFailure => CalloutError::NotStarted(self.cluster.clone()),
+                    other => CalloutError::Host(other),
+                },
+            )?;
+        let slot = Rc::<Slot>::default();
+        let waiting = Waiting { slot: Rc::downgrade(&slot), via: tasks::callback() };
+        WAITING.with_borrow_mut(|all| all.insert(token, waiting));
+        Ok(slot)
+    }
+}
+
+#[derive(Default)]
+struct Slot {
+    answer: Cell<Option<Result<CalloutReply, CalloutError>>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Slot {
+    fn fill(&self, answer: Result<CalloutReply, CalloutError>) {
+        self.answer.set(Some(answer));
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+struct Waiting {
+    slot: Weak<Slot>,
+    /// The context to which the proxy-wasm crate hands the answer: the one whose callback ran.
+    via: u32,
+}
+
+thread_local! {
+    static WAITING: RefCell<BTreeMap<u32, Waiting>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// An answer came, in a callback of context `id`. Tokens that nobody waits for are dropped.
+pub(crate) fn answered(id: u32, token: u32, headers: usize, body: usize) {
+    tasks::enter(id);
+    let waiting = WAITING.with_borrow_mut(|all| all.remove(&token));
+    if let Some(slot) = waiting.and_then(|waiting| waiting.slot.upgrade()) {
+        // No headers at all is how a reset in the middle looks (facts 2.6).
+        let answer = if headers == 0 {
+            Err(CalloutError::Reset)
+        } else {
+            let map = |kind| Headers::decoded(host::header_pairs(kind).unwrap_or_default());
+            Ok(CalloutReply {
+                headers: map(MapType::HttpCallResponseHeaders),
+                body: host::buffer(BufferType::HttpCallResponseBody, body).unwrap_or_default(),
+                trailers: map(MapType::HttpCallResponseTrailers),
+            })
+        };
+        slot.fill(answer);
+    }
+    tasks::drain();
+}
+
+/// A context is gone; what would have come back through it never will.
+pub(crate) fn gone(id: u32) {
+    let lost = WAITING.try_with(|all| {
+        let mut all = all.borrow_mut();
+        let tokens: Vec<u32> = all.iter().filter(|(_, w)| w.via == id).map(|(token, _)| *token).collect();
+        tokens.into_iter().filter_map(|token| all.remove(&token)).collect::<Vec<_>>()
+    });
+    for slot in lost.unwrap_or_default().into_iter().filter_map(|waiting| waiting.slot.upgrade()) {
+        slot.fill(Err(CalloutError::StreamGone));
+    }
+}

@@ -1,0 +1,266 @@
+//! One exchange: the future of `handle` on one side, the proxy's phases on the other.
+//!
+//! What each step does to a real Envoy is in docs/decisions/0001-one-async-function.md.
+
+use crate::body::{BodyMissed, BodyTooLarge, Flow, Side};
+use crate::filter::{OnError, Work};
+use crate::next::Shared;
+use crate::response::Kind;
+use crate::root::RootState;
+use crate::{Error, Next, Reply, Request, Response, Result, host, log, tasks};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Waker};
+use tamis_abi::{Action, BufferType, MapType, StreamType};
+
+/// How far the exchange is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing happened.
+    Start,
+    /// The request's headers are in hand.
+    Request,
+    /// The request went on, the response is not here.
+    Forwarded,
+    /// The response's headers are in hand.
+    Response,
+    /// `handle` has nothing more to say.
+    Passed,
+    /// We answered; the response that the proxy shows next is our own (facts 2.5).
+    Answered,
+    /// The stream is over.
+    Ended,
+}
+
+/// Where a step happens: the same decision is told differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In the callback of the phase: by the returned action. Resuming there would send twice (facts 2.4).
+    Phase,
+    /// In a later callback: by `continue_stream`.
+    Later,
+}
+
+/// See the file's head.
+pub(crate) struct Exchange {
+    id: u32,
+    root: Rc<RootState>,
+    stage: Cell<Stage>,
+    shared: Rc<Shared>,
+    work: RefCell<Option<Work>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Exchange {
+    pub(crate) fn new(id: u32, root: Rc<RootState>) -> Rc<Self> {
+        Rc::new(Self {
+            id,
+            root,
+            stage: Cell::new(Stage::Start),
+            shared: Rc::default(),
+            work: RefCell::new(None),
+            waker: RefCell::new(None),
+        })
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub(crate) fn request_headers(self: &Rc<Self>, end: bool) -> Action {
+        tasks::enter(self.id);
+        let Some(filter) = self.root.filter() else { return Action::Continue };
+        self.stage.set(Stage::Request);
+        self.shared.request.bodiless.set(end);
+        let work = filter.handle(Request::new(self.shared.clone()), Next(self.shared.clone()));
+        *self.work.borrow_mut() = Some(work);
+        let action = self.step(Place::Phase);
+        tasks::drain();
+        action
+    }
+
+    pub(crate) fn response_headers(self: &Rc<Self>, end: bool) -> Action {
+        tasks::enter(self.id);
+        let action = match self.stage.get() {
+            Stage::Forwarded => {
+                self.stage.set(Stage::Response);
+                self.shared.response.bodiless.set(end);
+                self.shared.answered.set(true);
+                self.step(Place::Phase)
+            }
+            // The proxy answered while we held the request, by a timeout for instance.
+            Stage::Request => {
+                self.close(Stage::Passed);
+                Action::Continue
+            }
+            _ => Action::Continue,
+        };
+        tasks::drain();
+        action
+    }
+
+    pub(crate) fn request_body(&self, size: usize, end: bool) -> Action {
+        self.body(&self.shared.request, Stage::Request, BufferType::HttpRequestBody, size, end)
+    }
+
+    pub(crate) fn response_body(&self, size: usize, end: bool) -> Action {
+        self.body(&self.shared.response, Stage::Response, BufferType::HttpResponseBody, size, end)
+    }
+
+    pub(crate) fn request_trailers(&self) -> Action {
+        self.trailers(&self.shared.request, Stage::Request, BufferType::HttpRequestBody)
+    }
+
+    pub(crate) fn response_trailers(&self) -> Action {
+        self.trailers(&self.shared.response, Stage::Response, BufferType::HttpResponseBody)
+    }
+
+    /// The stream is over: the future is dropped, its callouts are not waited for.
+    pub(crate) fn end(&self) {
+        tasks::enter(self.id);
+        self.close(Stage::Ended);
+        self.waker.borrow_mut().take();
+        tasks::forget(self.id);
+    }
+
+    /// A waker of ours was used outside our own phase.
+    pub(crate) fn woken(self: &Rc<Self>) {
+        if matches!(self.stage.get(), Stage::Request | Stage::Forwarded | Stage::Response) {
+            self.step(Place::Later);
+        }
+    }
+
+    fn close(&self, stage: Stage) {
+        self.stage.set(stage);
+        let work = self.work.borrow_mut().take();
+        drop(work);
+        let hooks = (self.shared.request.hook.take(), self.shared.response.hook.take());
+        drop(hooks);
+    }
+
+    fn poll(self: &Rc<Self>) -> Option<Result<Response>> {
+        // Taken out, so that nothing is borrowed while the author's code runs.
+        let mut work = self.work.borrow_mut().take()?;
+        let waker = self.waker.borrow_mut().take().unwrap_or_else(|| tasks::waker(self.id));
+        let done = match work.as_mut().poll(&mut Context::from_waker(&waker)) {
+            std::task::Poll::Ready(done) => Some(done),
+            std::task::Poll::Pending => {
+                *self.work.borrow_mut() = Some(work);
+                tasks::keep_stream(self.id, self);
+                None
+            }
+        };
+        *self.waker.borrow_mut() = Some(waker);
+        done
+    }
+
+    fn step(self: &Rc<Self>, place: Place) -> Action {
+        let Some(done) = tasks::poll_settled(self.id, || self.poll()) else {
+            return match self.stage.get() {
+                Stage::Request if self.shared.forwarded.get() => self.go_on(place, Stage::Forwarded),
+                Stage::Request | Stage::Response => Action::Pause,
+                _ => Action::Continue,
+            };
+        };
+        match done.map(|response| response.0) {
+            Ok(Kind::Reply(reply)) => self.answer(reply),
+            Ok(Kind::Upstream { .. }) => self.go_on(place, Stage::Passed),
+            Err(error) => self.failed(error, place),
+        }
+    }
+
+    /// Lets go what is in hand.
+    fn go_on(&self, place: Place, next: Stage) -> Action {
+        let held = self.stage.replace(next);
+        let (side, map, stream) = match held {
+            Stage::Request => (&self.shared.request, MapType::HttpRequestHeaders, StreamType::Request),
+            Stage::Response => (&self.shared.response, MapType::HttpResponseHeaders, StreamType::Response),
+            _ => return Action::Continue,
+        };
+        if side.is_late() {
+            self.stage.set(held);
+            side.hook.take();
+            return self.failed(BodyMissed.into(), place);
+        }
+        side.prepare(map);
+        if place == Place::Later
+            && let Err(status) = host::continue_stream(stream)
+        {
+            log::error!("the host could not go on: {status}");
+        }
+        Action::Continue
+    }
+
+    fn answer(&self, reply: Reply) -> Action {
+        self.close(Stage::Answered);
+        if let Err(status) = reply.send() {
+            log::error!("the host could not send the reply: {status}");
+        }
+        // Ignored by the host after a reply; a host that did not take it must not forward either.
+        Action::Pause
+    }
+
+    fn failed(&self, error: Error, place: Place) -> Action {
+        let error = match error.into_reply() {
+            Ok(reply) => return self.answer(reply),
+            Err(error) => error,
+        };
+        match self.root.count_failure(&error) {
+            OnError::Pass => {
+                self.work.borrow_mut().take();
+                self.go_on(place, Stage::Passed)
+            }
+            OnError::Deny => {
+                let status = if error.downcast_ref::<BodyTooLarge>().is_some() { 413 } else { 500 };
+                self.answer(Reply::new(status).details("tamis_filter_error"))
+            }
+        }
+    }
+
+    fn body(&self, side: &Side, held: Stage, buffer: BufferType, size: usize, end: bool) -> Action {
+        tasks::enter(self.id);
+        if self.stage.get() == held {
+            // Only with `allow_on_headers_stop_iteration`: going on here would let the headers go too.
+            side.missed.set(true);
+            return Action::Pause;
+        }
+        if matches!(self.stage.get(), Stage::Answered | Stage::Ended) {
+            return Action::Continue;
+        }
+        let action = match side.run(buffer, size, end) {
+            Ok(Flow::On) => Action::Continue,
+            Ok(Flow::Hold) => Action::Pause,
+            Err(error) => self.failed_in_body(error),
+        };
+        tasks::drain();
+        action
+    }
+
+    fn trailers(&self, side: &Side, held: Stage, buffer: BufferType) -> Action {
+        tasks::enter(self.id);
+        if self.stage.get() == held {
+            return Action::Pause;
+        }
+        if matches!(self.stage.get(), Stage::Answered | Stage::Ended) {
+            return Action::Continue;
+        }
+        match side.finish(buffer) {
+            Ok(()) => Action::Continue,
+            Err(error) => self.failed_in_body(error),
+        }
+    }
+
+    /// As [`failed`](Self::failed); what passes is the piece, `handle` goes on undisturbed.
+    fn failed_in_body(&self, error: Error) -> Action {
+        let error = match error.into_reply() {
+            Ok(reply) => return self.answer(reply),
+            Err(error) => error,
+        };
+        if self.root.count_failure(&error) == OnError::Pass {
+            return Action::Continue;
+        }
+        let status = if error.downcast_ref::<BodyTooLarge>().is_some() { 413 } else { 500 };
+        self.answer(Reply::new(status).details("tamis_filter_error"))
+    }
+}

@@ -1,0 +1,375 @@
+//! Headers as bytes, with duplicates visible.
+
+use crate::error::{HostError, told};
+use crate::host;
+use std::cell::OnceCell;
+use std::fmt;
+use std::ops::Range;
+use tamis_abi::{MapType, pairs};
+
+/// Where live headers are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Live {
+    pub(crate) map: MapType,
+}
+
+/// Headers of a message: bytes, in order, repeats kept.
+///
+/// The first read copies the whole map out of the host, once; one map read costs as much as two or three
+/// reads of single headers. Changes go to the host at once.
+#[derive(Debug)]
+pub struct Headers {
+    live: Option<Live>,
+    table: OnceCell<Table>,
+}
+
+/// Why a header can not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderError {
+    /// The name is empty or has a byte that RFC 9110 5.1 does not allow.
+    BadName(String),
+    /// The value has CR, LF or NUL. Envoy takes it and fails the request later, at the router.
+    BadValue(String),
+    /// The header is there more than once where it should be once.
+    Repeated(String),
+    /// The value is not UTF-8.
+    NotText(String),
+    /// The host refused.
+    Host(HostError),
+}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadName(name) => write!(f, "`{name}` is not a header name"),
+            Self::BadValue(name) => write!(f, "the value for header `{name}` has CR, LF or NUL"),
+            Self::Repeated(name) => write!(f, "header `{name}` is there more than once"),
+            Self::NotText(name) => write!(f, "the value of header `{name}` is not UTF-8"),
+            Self::Host(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for HeaderError {}
+
+impl From<HostError> for HeaderError {
+    fn from(error: HostError) -> Self {
+        Self::Host(error)
+    }
+}
+
+impl Headers {
+    pub(crate) fn live(live: Live) -> Self {
+        Self { live: Some(live), table: OnceCell::new() }
+    }
+
+    pub(crate) fn owned() -> Self {
+        Self { live: None, table: OnceCell::new() }
+    }
+
+    /// Headers that a host encoded. Bytes that are no headers are none.
+    pub(crate) fn decoded(bytes: Vec<u8>) -> Self {
+        let headers = Self::owned();
+        let _ = headers.table.set(Table::decode(bytes));
+        headers
+    }
+
+    fn table(&self) -> &Table {
+        self.table.get_or_init(|| match self.live {
+            // An unavailable map is empty (facts 2.1.12), never an error.
+            Some(live) => Table::decode(host::header_pairs(live.map).unwrap_or_default()),
+            None => Table::default(),
+        })
+    }
+
+    /// The first value. For secrets and decisions prefer [`get_single`](Self::get_single): a client can send
+    /// several. Envoy joins some headers with commas by itself, `authorization` among them.
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+        self.values(self.resolve(name.as_ref())).next()
+    }
+
+    /// All values in order.
+    pub fn get_all(&self, name: impl AsRef<[u8]>) -> Values<'_> {
+        self.values(self.resolve(name.as_ref()))
+    }
+
+    /// The only value.
+    ///
+    /// # Errors
+    /// [`HeaderError::Repeated`] when there are several.
+    pub fn get_single(&self, name: impl AsRef<[u8]>) -> Result<Option<&[u8]>, HeaderError> {
+        let name = name.as_ref();
+        let mut values = self.values(self.resolve(name));
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(HeaderError::Repeated(lossy(name))),
+            (value, None) => Ok(value),
+        }
+    }
+
+    /// The only value, as text.
+    ///
+    /// # Errors
+    /// As [`get_single`](Self::get_single), and [`HeaderError::NotText`].
+    pub fn text(&self, name: impl AsRef<[u8]>) -> Result<Option<&str>, HeaderError> {
+        let name = name.as_ref();
+        let Some(value) = self.get_single(name)? else { return Ok(None) };
+        std::str::from_utf8(value).map(Some).map_err(|_| HeaderError::NotText(lossy(name)))
+    }
+
+    /// True when there is at least one.
+    pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// All headers in order; names are lower-case.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        let table = self.table();
+        table
+            .entries
+            .iter()
+            .map(|entry| (&table.bytes[entry.name.clone()], &table.bytes[entry.value.clone()]))
+    }
+
+    /// How many entries.
+    pub fn len(&self) -> usize {
+        self.table().entries.len()
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Makes this the only value. It moves to the end, as in Envoy.
+    ///
+    /// # Errors
+    /// When name or value break HTTP, or the host refuses.
+    pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        check(name, value)?;
+        match self.live {
+            Some(live) => {
+                told("set a header", host::header_replace(live.map, name, value))?;
+                let resolved = resolve_in(self.live, name).to_ascii_lowercase();
+                if let Some(table) = self.table.get_mut() {
+                    table.remove(&resolved);
+                    table.push(&resolved, value);
+                }
+            }
+            None => {
+                self.remove(name)?;
+                self.push(name, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// One more value. Envoy joins it with a comma where the header is one of its own, `:path` among them.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        check(name, value)?;
+        match self.live {
+            Some(live) => {
+                told("add a header", host::header_add(live.map, name, value))?;
+                // Whether it was joined only the host knows: the next read asks again.
+                self.table.take();
+            }
+            None => self.push(name, value),
+        }
+        Ok(())
+    }
+
+    /// Takes all values away. None there is fine.
+    ///
+    /// # Errors
+    /// When the host refuses.
+    pub fn remove(&mut self, name: impl AsRef<[u8]>) -> Result<(), HeaderError> {
+        let name = name.as_ref();
+        if let Some(live) = self.live {
+            told("remove a header", host::header_remove(live.map, name))?;
+        }
+        let resolved = resolve_in(self.live, name).to_vec();
+        if let Some(table) = self.table.get_mut() {
+            table.remove(&resolved);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.table();
+        if let Some(table) = self.table.get_mut() {
+            table.push(name, value);
+        }
+    }
+
+    /// The encoded form, for the host.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let pairs: Vec<_> = self.iter().collect();
+        let mut out = vec![0; pairs::encoded_len(pairs.iter().copied())];
+        match pairs::encode(pairs.iter().copied(), &mut out) {
+            Some(_) => out,
+            None => Vec::new(),
+        }
+    }
+
+    fn values(&self, name: &[u8]) -> Values<'_> {
+        let table = self.table();
+        Values { table, next: table.find(name, 0) }
+    }
+
+    fn resolve<'n>(&self, name: &'n [u8]) -> &'n [u8] {
+        resolve_in(self.live, name)
+    }
+}
+
+/// The values of one header, in order.
+#[derive(Debug, Clone)]
+pub struct Values<'a> {
+    table: &'a Table,
+    next: Option<usize>,
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let at = self.next?;
+        let entry = &self.table.entries[at];
+        // The name that was found stands for the one asked for, which need not live as long.
+        self.next = self.table.find(&self.table.bytes[entry.name.clone()], at + 1);
+        Some(&self.table.bytes[entry.value.clone()])
+    }
+}
+
+/// `host` is another name of `:authority` in a live request (facts 2.1.4).
+fn resolve_in(live: Option<Live>, name: &[u8]) -> &[u8] {
+    match live {
+        Some(Live { map: MapType::HttpRequestHeaders }) if name.eq_ignore_ascii_case(b"host") => {
+            b":authority"
+        }
+        _ => name,
+    }
+}
+
+fn lossy(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+/// Envoy takes any bytes here and fails the request at the router (facts 2.1.8).
+fn check(name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
+    let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let bare = name.strip_prefix(b":").unwrap_or(name);
+    if bare.is_empty() || !bare.iter().all(token) {
+        return Err(HeaderError::BadName(lossy(name)));
+    }
+    if value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
+        return Err(HeaderError::BadValue(lossy(name)));
+    }
+    Ok(())
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+impl Table {
+    /// Keeps the host's block and remembers where things are in it.
+    fn decode(bytes: Vec<u8>) -> Self {
+        let base = bytes.as_ptr() as usize;
+        let place = |item: &[u8]| {
+            let start = item.as_ptr() as usize - base;
+            start..start + item.len()
+        };
+        let entries = match pairs::decode_unbounded(&bytes) {
+            Ok(pairs) => {
+                pairs.map(|(name, value)| Entry { name: place(name), value: place(value) }).collect()
+            }
+            Err(_) => Vec::new(),
+        };
+        Self { bytes, entries }
+    }
+
+    fn find(&self, name: &[u8], from: usize) -> Option<usize> {
+        let rest = self.entries.get(from..)?;
+        let found = rest.iter().position(|entry| {
+            entry.name.len() == name.len() && self.bytes[entry.name.clone()].eq_ignore_ascii_case(name)
+        })?;
+        Some(from + found)
+    }
+
+    fn remove(&mut self, name: &[u8]) {
+        let bytes = &self.bytes;
+        self.entries.retain(|entry| !bytes[entry.name.clone()].eq_ignore_ascii_case(name));
+    }
+
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend(name.iter().map(u8::to_ascii_lowercase));
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.entries.push(Entry { name: start..middle, value: middle..self.bytes.len() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Headers {
+        let mut headers = Headers::owned();
+        for (name, value) in [("A", "1"), ("b", "2"), ("a", "3")] {
+            headers.add(name, value).expect("good header");
+        }
+        headers
+    }
+
+    #[test]
+    fn repeats_are_seen() {
+        let headers = sample();
+        assert_eq!(headers.get("a"), Some(&b"1"[..]));
+        assert_eq!(headers.get_all("A").collect::<Vec<_>>(), [b"1", b"3"]);
+        assert_eq!(headers.get_single("a"), Err(HeaderError::Repeated("a".into())));
+        assert_eq!(headers.get_single("b"), Ok(Some(&b"2"[..])));
+        assert_eq!(headers.get_single("c"), Ok(None));
+    }
+
+    #[test]
+    fn set_moves_to_the_end_and_remove_takes_all() {
+        let mut headers = sample();
+        headers.set("A", "4").expect("good");
+        assert_eq!(headers.iter().collect::<Vec<_>>(), [(&b"b"[..], &b"2"[..]), (b"a", b"4")]);
+        headers.remove("a").expect("good");
+        assert_eq!(headers.len(), 1);
+        assert_eq!(Headers::decoded(headers.encode()).get("b"), Some(&b"2"[..]));
+    }
+
+    #[test]
+    fn bad_names_and_values_are_refused_and_bytes_are_not() {
+        let mut headers = Headers::owned();
+        for name in ["", ":", "a b", "a:b", "ü"] {
+            assert!(matches!(headers.add(name, "x"), Err(HeaderError::BadName(_))), "{name}");
+        }
+        for value in ["a\r", "a\n", "a\0"] {
+            assert!(matches!(headers.set("n", value), Err(HeaderError::BadValue(_))));
+        }
+        headers.set("n", b"caf\xe9").expect("a byte above 0x7f is legal");
+        assert_eq!(headers.get("n"), Some(&b"caf\xe9"[..]));
+        assert_eq!(headers.text("n"), Err(HeaderError::NotText("n".into())));
+    }
+
+    #[test]
+    fn damaged_blocks_are_empty() {
+        assert!(Headers::decoded(vec![9, 0, 0, 0, 1]).is_empty());
+    }
+}

@@ -1,0 +1,11 @@
+//! The border: the same functions over a real host (wasm) and over one in memory (native).
+
+#[cfg(not(target_family = "wasm"))]
+mod native;
+#[cfg(target_family = "wasm")]
+mod wasm;
+
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use native::*;
+#[cfg(target_family = "wasm")]
+pub(crate) use wasm::*;

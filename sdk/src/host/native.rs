@@ -1,0 +1,258 @@
+//! A host in memory, for native tests of filters. `crate::testing` moves it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tamis_abi::{BufferType, LogLevel, MapType, MetricType, Status, StreamType, pairs};
+
+type Result<T> = std::result::Result<T, Status>;
+
+/// Headers as a list.
+pub(crate) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// A local reply that was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct SentReply {
+    pub(crate) code: u32,
+    pub(crate) details: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) headers: Pairs,
+    pub(crate) grpc: i32,
+}
+
+/// A callout that was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct SentCall {
+    pub(crate) token: u32,
+    pub(crate) cluster: String,
+    pub(crate) headers: Pairs,
+    pub(crate) body: Vec<u8>,
+    pub(crate) timeout: Duration,
+}
+
+/// What the host holds. Maps and buffers that are not there are not available in this phase.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) maps: BTreeMap<MapType, Pairs>,
+    pub(crate) buffers: BTreeMap<BufferType, Vec<u8>>,
+    pub(crate) logs: Vec<(LogLevel, String)>,
+    pub(crate) reply: Option<SentReply>,
+    pub(crate) resumed: Vec<StreamType>,
+    pub(crate) live: Vec<u32>,
+    pub(crate) clusters: Option<Vec<String>>,
+    pub(crate) calls: Vec<SentCall>,
+    pub(crate) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
+    pub(crate) metrics: Vec<(MetricType, String, u64)>,
+    pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) now: Duration,
+    pub(crate) tick_ms: u32,
+    pub(crate) versions: u32,
+    pub(crate) tokens: u32,
+    pub(crate) random: u64,
+}
+
+thread_local! {
+    static WORLD: RefCell<World> = RefCell::default();
+}
+
+/// Looks into the host or changes it.
+pub(crate) fn world<T>(f: impl FnOnce(&mut World) -> T) -> T {
+    WORLD.with_borrow_mut(f)
+}
+
+fn map<T>(kind: MapType, f: impl FnOnce(&mut Pairs) -> T) -> Result<T> {
+    world(|w| w.maps.get_mut(&kind).map(f).ok_or(Status::BadArgument))
+}
+
+/// Encodes as a host does.
+pub(crate) fn encode(list: &Pairs) -> Vec<u8> {
+    let list = list.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
+    let mut out = vec![0; pairs::encoded_len(list.clone())];
+    pairs::encode(list, &mut out);
+    out
+}
+
+fn decode(bytes: &[u8]) -> Pairs {
+    let list = pairs::decode(bytes).map(|list| list.map(|(n, v)| (n.to_vec(), v.to_vec())).collect());
+    list.unwrap_or_default()
+}
+
+fn key(kind: MapType, name: &[u8]) -> Vec<u8> {
+    let name = name.to_ascii_lowercase();
+    if kind == MapType::HttpRequestHeaders && name == b"host" { b":authority".to_vec() } else { name }
+}
+
+pub(crate) fn log(level: LogLevel, text: &str) {
+    world(|w| w.logs.push((level, text.to_owned())));
+}
+
+pub(crate) fn log_level() -> LogLevel {
+    LogLevel::Trace
+}
+
+/// An unavailable map is empty, not an error (facts 1.2).
+pub(crate) fn header_pairs(kind: MapType) -> Result<Vec<u8>> {
+    Ok(map(kind, |list| encode(list)).unwrap_or_default())
+}
+
+pub(crate) fn header_add(kind: MapType, name: &[u8], value: &[u8]) -> Result<()> {
+    map(kind, |list| list.push((key(kind, name), value.to_vec())))
+}
+
+pub(crate) fn header_replace(kind: MapType, name: &[u8], value: &[u8]) -> Result<()> {
+    header_remove(kind, name)?;
+    header_add(kind, name, value)
+}
+
+pub(crate) fn header_remove(kind: MapType, name: &[u8]) -> Result<()> {
+    let name = key(kind, name);
+    map(kind, |list| list.retain(|(known, _)| *known != name))
+}
+
+pub(crate) fn buffer_size(kind: BufferType) -> Result<usize> {
+    world(|w| w.buffers.get(&kind).map(Vec::len).ok_or(Status::NotFound))
+}
+
+pub(crate) fn buffer(kind: BufferType, size: usize) -> Result<Vec<u8>> {
+    let found = world(|w| w.buffers.get(&kind).cloned()).ok_or(Status::NotFound)?;
+    Ok(found[..size.min(found.len())].to_vec())
+}
+
+pub(crate) fn set_buffer(kind: BufferType, old: usize, new: &[u8]) -> Result<()> {
+    world(|w| {
+        let found = w.buffers.get_mut(&kind).ok_or(Status::BadArgument)?;
+        let old = old.min(found.len());
+        found.splice(..old, new.iter().copied());
+        Ok(())
+    })
+}
+
+/// The first of two wins (facts 2.5).
+pub(crate) fn send_reply(code: u32, details: &[u8], body: &[u8], headers: &[u8], grpc: i32) -> Result<()> {
+    let (details, body) = (details.to_vec(), body.to_vec());
+    let reply = SentReply { code, details, body, headers: decode(headers), grpc };
+    world(|w| {
+        w.reply.get_or_insert(reply);
+    });
+    Ok(())
+}
+
+pub(crate) fn continue_stream(stream: StreamType) -> Result<()> {
+    world(|w| w.resumed.push(stream));
+    Ok(())
+}
+
+pub(crate) fn set_effective_context(id: u32) -> Result<()> {
+    world(|w| if w.live.contains(&id) { Ok(()) } else { Err(Status::BadArgument) })
+}
+
+pub(crate) fn http_call(
+    cluster: &str,
+    headers: Vec<(&str, &str)>,
+    body: &[u8],
+    timeout: Duration,
+) -> Result<u32> {
+    world(|w| {
+        if w.clusters.as_ref().is_some_and(|known| !known.iter().any(|name| name == cluster)) {
+            return Err(Status::BadArgument);
+        }
+        w.tokens += 4;
+        let headers = headers.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
+        let (cluster, body) = (cluster.to_owned(), body.to_vec());
+        w.calls.push(SentCall { token: w.tokens, cluster, headers, body, timeout });
+        Ok(w.tokens)
+    })
+}
+
+pub(crate) fn shared_get(key: &[u8]) -> Result<(Vec<u8>, u32)> {
+    world(|w| w.shared.get(key).cloned().ok_or(Status::NotFound))
+}
+
+pub(crate) fn shared_set(key: &[u8], value: &[u8], cas: u32) -> Result<()> {
+    world(|w| {
+        if cas != 0 && w.shared.get(key).is_some_and(|(_, known)| *known != cas) {
+            return Err(Status::CasMismatch);
+        }
+        w.versions += 1;
+        w.shared.insert(key.to_vec(), (value.to_vec(), w.versions));
+        Ok(())
+    })
+}
+
+/// Each definition gives a new id; the value is kept by kind and name (facts 2.8).
+pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
+    world(|w| {
+        let known = w.metrics.iter().position(|(k, n, _)| *k == kind && n == name);
+        let at = known.unwrap_or_else(|| {
+            w.metrics.push((kind, name.to_owned(), 0));
+            w.metrics.len() - 1
+        });
+        u32::try_from(at).map_err(|_| Status::InternalFailure)
+    })
+}
+
+fn metric<T>(id: u32, f: impl FnOnce(MetricType, &mut u64) -> Result<T>) -> Result<T> {
+    world(|w| match w.metrics.get_mut(id as usize) {
+        Some((kind, _, value)) => f(*kind, value),
+        None => Err(Status::NotFound),
+    })
+}
+
+pub(crate) fn increment_metric(id: u32, by: i64) -> Result<()> {
+    metric(id, |kind, value| match kind {
+        MetricType::Counter if by <= 0 => Err(Status::BadArgument),
+        MetricType::Histogram => Err(Status::BadArgument),
+        _ => {
+            *value = value.wrapping_add_signed(by);
+            Ok(())
+        }
+    })
+}
+
+/// Of a histogram the count is kept.
+pub(crate) fn record_metric(id: u32, new: u64) -> Result<()> {
+    metric(id, |kind, value| {
+        match kind {
+            MetricType::Counter => *value += new,
+            MetricType::Gauge => *value = new,
+            MetricType::Histogram => *value += 1,
+        }
+        Ok(())
+    })
+}
+
+pub(crate) fn property(path: &[u8]) -> Result<Vec<u8>> {
+    world(|w| w.properties.get(path).cloned().ok_or(Status::NotFound))
+}
+
+pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Result<()> {
+    world(|w| w.properties.insert(path.to_vec(), value.to_vec()));
+    Ok(())
+}
+
+pub(crate) fn wall_nanos() -> Result<u64> {
+    u64::try_from(world(|w| w.now).as_nanos()).map_err(|_| Status::InternalFailure)
+}
+
+pub(crate) fn monotonic_nanos() -> Result<u64> {
+    wall_nanos()
+}
+
+/// The same bytes in each run (a counter through the finaliser of SplitMix64).
+pub(crate) fn random(out: &mut [u8]) -> Result<()> {
+    for piece in out.chunks_mut(8) {
+        let mut z = world(|w| {
+            w.random = w.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            w.random
+        });
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        piece.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..piece.len()]);
+    }
+    Ok(())
+}
+
+pub(crate) fn set_tick(ms: u32) -> Result<()> {
+    world(|w| w.tick_ms = ms);
+    Ok(())
+}

@@ -1,0 +1,352 @@
+//! The host of a real filter, and the only file that names the proxy-wasm crate.
+//!
+//! From the crate come the exported callbacks with their dispatcher, the allocator export and the ABI marker:
+//! linking it exports them anyway, and exporting our own beside them is a duplicate symbol. Its wrappers of
+//! host functions panic on statuses they do not expect and on bytes that are not UTF-8, so those functions
+//! are imported here again and give statuses. The one wrapper in use is `dispatch_http_call`, since only it
+//! tells the dispatcher about a token. See docs/decisions/0001-one-async-function.md.
+
+use crate::callout;
+use crate::exchange::Exchange;
+use crate::filter::{Filter, make};
+use crate::log;
+use crate::root::RootState;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+use std::rc::Rc;
+use std::time::Duration;
+use tamis_abi::{Action, BufferType, LogLevel, MapType, MetricType, Status, StreamType};
+
+type Result<T> = std::result::Result<T, Status>;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_log(level: u32, text: *const u8, len: usize) -> u32;
+    fn proxy_get_log_level(level: *mut u32) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, len: *mut usize) -> u32;
+    fn proxy_add_header_map_value(map: u32, k: *const u8, kl: usize, v: *const u8, vl: usize) -> u32;
+    fn proxy_replace_header_map_value(map: u32, k: *const u8, kl: usize, v: *const u8, vl: usize) -> u32;
+    fn proxy_remove_header_map_value(map: u32, k: *const u8, kl: usize) -> u32;
+    fn proxy_get_buffer_status(buffer: u32, len: *mut usize, flags: *mut u32) -> u32;
+    fn proxy_get_buffer_bytes(b: u32, start: usize, max: usize, data: *mut *mut u8, len: *mut usize) -> u32;
+    fn proxy_set_buffer_bytes(buffer: u32, start: usize, size: usize, data: *const u8, len: usize) -> u32;
+    fn proxy_send_local_response(
+        code: u32,
+        details: *const u8,
+        details_len: usize,
+        body: *const u8,
+        body_len: usize,
+        headers: *const u8,
+        headers_len: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_set_effective_context(id: u32) -> u32;
+    fn proxy_get_shared_data(k: *const u8, kl: usize, v: *mut *mut u8, vl: *mut usize, cas: *mut u32) -> u32;
+    fn proxy_set_shared_data(k: *const u8, kl: usize, v: *const u8, vl: usize, cas: u32) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, len: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, by: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_get_property(path: *const u8, len: usize, data: *mut *mut u8, data_len: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, len: usize, data: *const u8, data_len: usize) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(ms: u32) -> u32;
+}
+
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+    fn random_get(data: *mut u8, len: usize) -> u32;
+}
+
+#[cfg(target_os = "wasi")]
+unsafe extern "C" {
+    fn __wasm_call_ctors();
+}
+
+fn done(status: u32) -> Result<()> {
+    if status == 0 { Ok(()) } else { Err(Status(status)) }
+}
+
+/// Takes over bytes that the host put into memory of ours.
+fn take(status: u32, data: *mut u8, len: usize) -> Result<Vec<u8>> {
+    done(status)?;
+    if data.is_null() || len == 0 {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the host got `data` from the allocator that the proxy-wasm crate exports, which makes a boxed
+    // slice of exactly `len` bytes; it wrote all of them and gave them away.
+    Ok(unsafe { Vec::from_raw_parts(data, len, len) })
+}
+
+// SAFETY of all calls below: pointers and lengths come from live slices or locals, the host reads or writes
+// those ranges during the call and keeps none of them; the types are those of `tamis_abi::FUNCTIONS`.
+
+pub(crate) fn log(level: LogLevel, text: &str) {
+    // SAFETY: see above.
+    unsafe { proxy_log(level as u32, text.as_ptr(), text.len()) };
+}
+
+pub(crate) fn log_level() -> LogLevel {
+    let mut level = 0;
+    // SAFETY: see above.
+    let status = unsafe { proxy_get_log_level(&mut level) };
+    done(status).ok().and_then(|()| LogLevel::from_u32(level)).unwrap_or(LogLevel::Trace)
+}
+
+pub(crate) fn header_pairs(map: MapType) -> Result<Vec<u8>> {
+    let (mut data, mut len) = (std::ptr::null_mut(), 0);
+    // SAFETY: see above.
+    let status = unsafe { proxy_get_header_map_pairs(map as u32, &mut data, &mut len) };
+    take(status, data, len)
+}
+
+pub(crate) fn header_add(map: MapType, name: &[u8], value: &[u8]) -> Result<()> {
+    // SAFETY: see above.
+    done(unsafe {
+        proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
+}
+
+pub(crate) fn header_replace(map: MapType, name: &[u8], value: &[u8]) -> Result<()> {
+    // SAFETY: see above.
+    done(unsafe {
+        proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
+}
+
+pub(crate) fn header_remove(map: MapType, name: &[u8]) -> Result<()> {
+    // SAFETY: see above.
+    done(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+}
+
+pub(crate) fn buffer_size(buffer: BufferType) -> Result<usize> {
+    let (mut len, mut flags) = (0, 0);
+    // SAFETY: see above.
+    done(unsafe { proxy_get_buffer_status(buffer as u32, &mut len, &mut flags) })?;
+    Ok(len)
+}
+
+pub(crate) fn buffer(buffer: BufferType, size: usize) -> Result<Vec<u8>> {
+    if size == 0 {
+        return Ok(Vec::new());
+    }
+    let (mut data, mut len) = (std::ptr::null_mut(), 0);
+    // SAFETY: see above.
+    let status = unsafe { proxy_get_buffer_bytes(buffer as u32, 0, size, &mut data, &mut len) };
+    take(status, data, len)
+}
+
+pub(crate) fn set_buffer(buffer: BufferType, old: usize, new: &[u8]) -> Result<()> {
+    // SAFETY: see above.
+    done(unsafe { proxy_set_buffer_bytes(buffer as u32, 0, old, new.as_ptr(), new.len()) })
+}
+
+pub(crate) fn send_reply(code: u32, details: &[u8], body: &[u8], headers: &[u8], grpc: i32) -> Result<()> {
+    // SAFETY: see above.
+    done(unsafe {
+        proxy_send_local_response(
+            code,
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            grpc,
+        )
+    })
+}
+
+pub(crate) fn continue_stream(stream: StreamType) -> Result<()> {
+    // SAFETY: see above.
+    done(unsafe { proxy_continue_stream(stream as u32) })
+}
+
+pub(crate) fn set_effective_context(id: u32) -> Result<()> {
+    // SAFETY: see above.
+    done(unsafe { proxy_set_effective_context(id) })
+}
+
+pub(crate) fn http_call(
+    cluster: &str,
+    headers: Vec<(&str, &str)>,
+    body: &[u8],
+    timeout: Duration,
+) -> Result<u32> {
+    let body = if body.is_empty() { None } else { Some(body) };
+    proxy_wasm::hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout)
+        .map_err(|status| Status(status as u32))
+}
+
+pub(crate) fn shared_get(key: &[u8]) -> Result<(Vec<u8>, u32)> {
+    let (mut data, mut len, mut cas) = (std::ptr::null_mut(), 0, 0);
+    // SAFETY: see above.
+    let status = unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), &mut data, &mut len, &mut cas) };
+    Ok((take(status, data, len)?, cas))
+}
+
+pub(crate) fn shared_set(key: &[u8], value: &[u8], cas: u32) -> Result<()> {
+    // SAFETY: see above.
+    done(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) })
+}
+
+pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
+    let mut id = 0;
+    // SAFETY: see above.
+    done(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &mut id) })?;
+    Ok(id)
+}
+
+pub(crate) fn increment_metric(id: u32, by: i64) -> Result<()> {
+    // SAFETY: see above.
+    done(unsafe { proxy_increment_metric(id, by) })
+}
+
+pub(crate) fn record_metric(id: u32, value: u64) -> Result<()> {
+    // SAFETY: see above.
+    done(unsafe { proxy_record_metric(id, value) })
+}
+
+pub(crate) fn property(path: &[u8]) -> Result<Vec<u8>> {
+    let (mut data, mut len) = (std::ptr::null_mut(), 0);
+    // SAFETY: see above.
+    let status = unsafe { proxy_get_property(path.as_ptr(), path.len(), &mut data, &mut len) };
+    take(status, data, len)
+}
+
+pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Result<()> {
+    // SAFETY: see above.
+    done(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
+}
+
+pub(crate) fn wall_nanos() -> Result<u64> {
+    let mut time = 0;
+    // SAFETY: see above.
+    done(unsafe { proxy_get_current_time_nanoseconds(&mut time) })?;
+    Ok(time)
+}
+
+pub(crate) fn monotonic_nanos() -> Result<u64> {
+    const MONOTONIC: u32 = 1;
+    let mut time = 0;
+    // SAFETY: see above. A WASI error number is no status, so it becomes one.
+    match unsafe { clock_time_get(MONOTONIC, 0, &mut time) } {
+        0 => Ok(time),
+        _ => Err(crate::clock::NO_CLOCK),
+    }
+}
+
+pub(crate) fn random(out: &mut [u8]) -> Result<()> {
+    // SAFETY: see above.
+    match unsafe { random_get(out.as_mut_ptr(), out.len()) } {
+        0 => Ok(()),
+        _ => Err(Status::InternalFailure),
+    }
+}
+
+pub(crate) fn set_tick(ms: u32) -> Result<()> {
+    // SAFETY: see above.
+    done(unsafe { proxy_set_tick_period_milliseconds(ms) })
+}
+
+/// What `_initialize` does: `export!` calls it.
+pub(crate) fn start<F: Filter>() {
+    #[cfg(target_os = "wasi")]
+    // SAFETY: the linker makes this function; a reactor has to call it once, before anything else.
+    unsafe {
+        __wasm_call_ctors()
+    };
+    std::panic::set_hook(Box::new(|panic| log::critical!("{panic}")));
+    proxy_wasm::set_root_context(|id| Box::new(Root { id, state: RootState::new(id, make::<F>) }));
+}
+
+struct Root {
+    id: u32,
+    state: Rc<RootState>,
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
+        callout::answered(self.id, token, headers, body);
+    }
+
+    fn on_done(&mut self) -> bool {
+        self.state.end();
+        true
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        self.state.configure(size)
+    }
+
+    fn on_tick(&mut self) {
+        self.state.tick();
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream { id, exchange: Exchange::new(id, self.state.clone()) }))
+    }
+}
+
+struct Stream {
+    id: u32,
+    exchange: Rc<Exchange>,
+}
+
+/// The crate drops a context in `proxy_on_delete`.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        callout::gone(self.id);
+    }
+}
+
+impl Context for Stream {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
+        callout::answered(self.id, token, headers, body);
+    }
+
+    fn on_done(&mut self) -> bool {
+        self.exchange.end();
+        true
+    }
+}
+
+fn action(action: Action) -> proxy_wasm::types::Action {
+    match action {
+        Action::Continue => proxy_wasm::types::Action::Continue,
+        _ => proxy_wasm::types::Action::Pause,
+    }
+}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> proxy_wasm::types::Action {
+        action(self.exchange.request_headers(end))
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> proxy_wasm::types::Action {
+        action(self.exchange.request_body(size, end))
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> proxy_wasm::types::Action {
+        action(self.exchange.request_trailers())
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, end: bool) -> proxy_wasm::types::Action {
+        action(self.exchange.response_headers(end))
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> proxy_wasm::types::Action {
+        action(self.exchange.response_body(size, end))
+    }
+
+    fn on_http_response_trailers(&mut self, _count: usize) -> proxy_wasm::types::Action {
+        action(self.exchange.response_trailers())
+    }
+}

@@ -1,0 +1,35 @@
+//! The rest of the way: what follows this filter, up to the upstream.
+
+use crate::body::Side;
+use crate::{Request, Response, Result};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// What the exchange and its parts know together.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// The author let the request go.
+    pub(crate) forwarded: Cell<bool>,
+    /// Response headers are here.
+    pub(crate) answered: Cell<bool>,
+    pub(crate) request: Side,
+    pub(crate) response: Side,
+}
+
+/// The way on. Taken by [`run`](Self::run), so that a request goes on once.
+pub struct Next(pub(crate) Rc<Shared>);
+
+impl Next {
+    /// Lets the request go on and waits for the response's headers.
+    ///
+    /// # Errors
+    /// None today; a stream that ends early drops the future instead. Kept so that `?` stays right.
+    pub async fn run(self, request: Request) -> Result<Response> {
+        drop(request);
+        self.0.forwarded.set(true);
+        poll_fn(|_| if self.0.answered.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+        Ok(Response::upstream(self.0))
+    }
+}

@@ -1,0 +1,93 @@
+//! The request of an exchange.
+
+use crate::body::{Body, Hook, Side};
+use crate::headers::{Headers, Live};
+use crate::next::Shared;
+use std::rc::Rc;
+use tamis_abi::MapType;
+
+/// A request that is held, until it is given to [`Next::run`](crate::Next::run).
+pub struct Request {
+    headers: Headers,
+    pub(crate) shared: Rc<Shared>,
+}
+
+impl Request {
+    pub(crate) fn new(shared: Rc<Shared>) -> Self {
+        Self { headers: Headers::live(Live { map: MapType::HttpRequestHeaders }), shared }
+    }
+
+    /// The headers, `:method`, `:path`, `:authority` and `:scheme` among them.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The headers, to change them. Envoy chooses the route with the changed headers.
+    pub fn headers_mut(&mut self) -> &mut Headers {
+        &mut self.headers
+    }
+
+    /// `:method`; empty when there is none.
+    pub fn method(&self) -> &[u8] {
+        self.headers.get(":method").unwrap_or_default()
+    }
+
+    /// `:path` with its query. `CONNECT` has none.
+    pub fn path(&self) -> Option<&[u8]> {
+        self.headers.get(":path")
+    }
+
+    /// `:path` up to the `?`. As the client wrote it: `//`, `..` and `%2f` are still there.
+    pub fn path_without_query(&self) -> Option<&[u8]> {
+        self.path().map(|path| split_query(path).0)
+    }
+
+    /// What follows the `?`.
+    pub fn query(&self) -> Option<&[u8]> {
+        self.path().and_then(|path| split_query(path).1)
+    }
+
+    /// `:authority`, which is `host` in HTTP/1.
+    pub fn authority(&self) -> Option<&[u8]> {
+        self.headers.get(":authority")
+    }
+
+    /// `:scheme`.
+    pub fn scheme(&self) -> Option<&[u8]> {
+        self.headers.get(":scheme")
+    }
+
+    /// True for gRPC: `content-type` begins with `application/grpc`.
+    pub fn is_grpc(&self) -> bool {
+        self.headers.get("content-type").is_some_and(|value| value.starts_with(b"application/grpc"))
+    }
+
+    /// False when the headers are the whole request.
+    pub fn has_body(&self) -> bool {
+        !self.shared.request.bodiless.get()
+    }
+
+    /// Hooks for the body, which flows after the headers have left.
+    pub fn body(&mut self) -> Body<'_> {
+        Body::new(&self.shared.request)
+    }
+}
+
+fn split_query(path: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match path.iter().position(|b| *b == b'?') {
+        Some(at) => (&path[..at], Some(&path[at + 1..])),
+        None => (path, None),
+    }
+}
+
+impl Side {
+    /// Takes `content-length` away when the body will have another length: hosts never repair it
+    /// (facts 2.3), and a wrong one corrupts the connection.
+    pub(crate) fn prepare(&self, map: MapType) {
+        let changes = matches!(&*self.hook.borrow(), Some(Hook::Each(_) | Hook::Whole { .. }));
+        if changes && !self.bodiless.get() {
+            // An absent header is fine, and a refusal shows on the wire at worst as it was.
+            let _ = crate::host::header_remove(map, b"content-length");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The response of an exchange.
+
+use crate::body::Body;
+use crate::headers::{Headers, Live};
+use crate::next::Shared;
+use crate::{Reply, Result};
+use std::rc::Rc;
+use tamis_abi::MapType;
+
+/// What goes to the client: what came back from upstream, or a [`Reply`].
+///
+/// What came back may also be an answer of the proxy itself, such as 404 for no route or 503 for no upstream.
+pub struct Response(pub(crate) Kind);
+
+pub(crate) enum Kind {
+    Upstream { headers: Headers, shared: Rc<Shared> },
+    Reply(Reply),
+}
+
+impl Response {
+    pub(crate) fn upstream(shared: Rc<Shared>) -> Self {
+        let headers = Headers::live(Live { map: MapType::HttpResponseHeaders });
+        Self(Kind::Upstream { headers, shared })
+    }
+
+    /// The headers; of an upstream response `:status` among them.
+    pub fn headers(&self) -> &Headers {
+        match &self.0 {
+            Kind::Upstream { headers, .. } => headers,
+            Kind::Reply(reply) => &reply.headers,
+        }
+    }
+
+    /// The headers, to change them.
+    pub fn headers_mut(&mut self) -> &mut Headers {
+        match &mut self.0 {
+            Kind::Upstream { headers, .. } => headers,
+            Kind::Reply(reply) => &mut reply.headers,
+        }
+    }
+
+    /// The status code; `None` when the upstream sent none that is a number.
+    pub fn status(&self) -> Option<u16> {
+        match &self.0 {
+            Kind::Upstream { headers, .. } => std::str::from_utf8(headers.get(":status")?).ok()?.parse().ok(),
+            Kind::Reply(reply) => Some(reply.status()),
+        }
+    }
+
+    /// Another status code. Codes below 200 are refused: Envoy 1.40 writes whatever it is told.
+    ///
+    /// # Errors
+    /// When the code is not in 200..=599 or the host refuses.
+    pub fn set_status(&mut self, status: u16) -> Result<()> {
+        if !(200..=599).contains(&status) {
+            return Err(crate::Error::msg(format!("status {status} is not in 200..=599")));
+        }
+        match &mut self.0 {
+            Kind::Upstream { headers, .. } => headers.set(":status", status.to_string())?,
+            Kind::Reply(reply) => reply.status = status,
+        }
+        Ok(())
+    }
+
+    /// Hooks for the body, which flows after the headers have left; `None` for a [`Reply`].
+    pub fn body(&mut self) -> Option<Body<'_>> {
+        match &self.0 {
+            Kind::Upstream { shared, .. } => Some(Body::new(&shared.response)),
+            Kind::Reply(_) => None,
+        }
+    }
+}
+
+impl From<Reply> for Response {
+    fn from(reply: Reply) -> Self {
+        Self(Kind::Reply(reply))
+    }
+}

@@ -1,0 +1,157 @@
+//! The part of a filter that outlives exchanges: timers, background tasks, failures counted.
+
+use crate::filter::{Handle, Make, OnError};
+use crate::{Error, host, log, metrics, tasks};
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tamis_abi::BufferType;
+
+/// The counter of failures of `handle` and of body hooks.
+const FAILURES: &str = "tamis.filter_errors";
+
+/// The filter's place in the proxy: one on the main thread, one on each worker.
+#[derive(Clone)]
+pub struct Root(pub(crate) Rc<RootState>);
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// What a root knows.
+pub(crate) struct RootState {
+    id: u32,
+    make: Make,
+    filter: RefCell<Option<Rc<dyn Handle>>>,
+    timers: RefCell<Vec<Timer>>,
+    armed_ms: Cell<u32>,
+    tasks: RefCell<Vec<Task>>,
+    waker: Waker,
+}
+
+struct Timer {
+    every_ms: u32,
+    left_ms: u32,
+    run: Box<dyn FnMut()>,
+}
+
+impl Root {
+    /// Runs `work` again and again, `period` apart, first after one period. All timers share the one timer
+    /// of the host; a period below a millisecond is a millisecond. Periods are not exact: the host starts its
+    /// timer again after each run, and a new timer restarts the others' current wait.
+    pub fn every(&self, period: Duration, work: impl FnMut() + 'static) {
+        let ms = u32::try_from(period.as_millis()).unwrap_or(u32::MAX).max(1);
+        let timer = Timer { every_ms: ms, left_ms: ms, run: Box::new(work) };
+        self.0.timers.borrow_mut().push(timer);
+        self.0.arm();
+    }
+
+    /// Runs a future in the background, beside all exchanges. It may await callouts.
+    pub fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        self.0.tasks.borrow_mut().push(Box::pin(work));
+        self.0.waker.wake_by_ref();
+    }
+
+    /// The id of the root context, to tell roots apart in one VM.
+    pub fn id(&self) -> u32 {
+        self.0.id
+    }
+}
+
+impl RootState {
+    pub(crate) fn new(id: u32, make: Make) -> Rc<Self> {
+        let root = Rc::new(Self {
+            id,
+            make,
+            filter: RefCell::new(None),
+            timers: RefCell::new(Vec::new()),
+            armed_ms: Cell::new(0),
+            tasks: RefCell::new(Vec::new()),
+            waker: tasks::waker(id),
+        });
+        tasks::keep_root(id, &root);
+        root
+    }
+
+    pub(crate) fn filter(&self) -> Option<Rc<dyn Handle>> {
+        self.filter.borrow().clone()
+    }
+
+    /// Reads the configuration and makes the filter. False refuses it.
+    pub(crate) fn configure(self: &Rc<Self>, size: usize) -> bool {
+        tasks::enter(self.id);
+        // Absent is empty: hosts answer `not found` for no configuration.
+        let config = host::buffer(BufferType::PluginConfiguration, size).unwrap_or_default();
+        match (self.make)(&config, &Root(self.clone())) {
+            Ok(filter) => {
+                *self.filter.borrow_mut() = Some(filter);
+                tasks::drain();
+                true
+            }
+            Err(error) => {
+                log::critical!("the filter can not start: {error}");
+                false
+            }
+        }
+    }
+
+    pub(crate) fn tick(&self) {
+        tasks::enter(self.id);
+        let passed = self.armed_ms.get();
+        // Taken out, so that a timer may add another one.
+        let mut timers = std::mem::take(&mut *self.timers.borrow_mut());
+        for timer in &mut timers {
+            timer.left_ms = timer.left_ms.saturating_sub(passed);
+            if timer.left_ms == 0 {
+                timer.left_ms = timer.every_ms;
+                (timer.run)();
+            }
+        }
+        let mut slot = self.timers.borrow_mut();
+        timers.append(&mut slot);
+        *slot = timers;
+        drop(slot);
+        self.arm();
+        tasks::drain();
+    }
+
+    /// Sets the host's timer to the next one due.
+    fn arm(&self) {
+        let Some(next) = self.timers.borrow().iter().map(|timer| timer.left_ms).min() else { return };
+        if self.armed_ms.replace(next) != next
+            && let Err(status) = host::set_tick(next)
+        {
+            log::error!("the host could not set the timer: {status}");
+        }
+    }
+
+    pub(crate) fn poll(&self) {
+        tasks::poll_settled(self.id, || {
+            let mut waiting = Vec::new();
+            for mut task in std::mem::take(&mut *self.tasks.borrow_mut()) {
+                if task.as_mut().poll(&mut Context::from_waker(&self.waker)) == Poll::Pending {
+                    waiting.push(task);
+                }
+            }
+            self.tasks.borrow_mut().append(&mut waiting);
+            None::<()>
+        });
+    }
+
+    pub(crate) fn end(&self) {
+        tasks::enter(self.id);
+        let tasks = std::mem::take(&mut *self.tasks.borrow_mut());
+        let timers = std::mem::take(&mut *self.timers.borrow_mut());
+        drop((tasks, timers));
+    }
+
+    /// Logs and counts once, and says what the filter wants.
+    pub(crate) fn count_failure(&self, error: &Error) -> OnError {
+        let policy = self.filter().map_or(OnError::Deny, |filter| filter.on_error());
+        let then = if policy == OnError::Deny { "denied" } else { "passed" };
+        log::error!("exchange {then}: {error}");
+        metrics::counter(FAILURES).add(1);
+        policy
+    }
+}

@@ -1,0 +1,91 @@
+//! Values shared by all workers, with compare-and-swap.
+//!
+//! Nothing is ever deleted (facts 2.8): use a fixed set of keys, never keys that clients choose.
+
+use crate::HostError;
+use crate::error::told;
+use crate::host;
+use std::fmt;
+use tamis_abi::Status;
+
+/// A value and its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// The bytes.
+    pub value: Vec<u8>,
+    /// Rises with each change; never 0.
+    pub version: u32,
+}
+
+/// Why a value was not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SharedError {
+    /// Another worker changed it first, each time.
+    Contended,
+    /// The host refused.
+    Host(HostError),
+}
+
+impl fmt::Display for SharedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Contended => f.write_str("the shared value changed each time it was tried"),
+            Self::Host(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SharedError {}
+
+/// The value of a key, when it was ever set.
+///
+/// # Errors
+/// When the host refuses.
+pub fn get(key: &str) -> Result<Option<Versioned>, HostError> {
+    match host::shared_get(key.as_bytes()) {
+        Ok((value, version)) => Ok(Some(Versioned { value, version })),
+        Err(Status::NotFound) => Ok(None),
+        Err(status) => Err(HostError { what: "read shared data", status }),
+    }
+}
+
+/// Sets a value whatever was there.
+///
+/// # Errors
+/// When the host refuses.
+pub fn set(key: &str, value: &[u8]) -> Result<(), HostError> {
+    told("write shared data", host::shared_set(key.as_bytes(), value, 0))
+}
+
+/// Sets a value unless it changed since `version`: false then. A version on a key that was never set is not
+/// checked by hosts, so the first writes to a key can race.
+///
+/// # Errors
+/// When the host refuses.
+pub fn set_if(key: &str, value: &[u8], version: u32) -> Result<bool, HostError> {
+    match host::shared_set(key.as_bytes(), value, version) {
+        Ok(()) => Ok(true),
+        Err(Status::CasMismatch) => Ok(false),
+        Err(status) => Err(HostError { what: "write shared data", status }),
+    }
+}
+
+/// Changes a value exactly: `change` sees what is there and gives what shall be there, or `None` to leave it.
+/// It runs again when another worker was faster, at most `tries` times. True when it was written.
+///
+/// # Errors
+/// [`SharedError::Contended`] when all tries lost.
+pub fn update(
+    key: &str,
+    tries: usize,
+    mut change: impl FnMut(Option<&[u8]>) -> Option<Vec<u8>>,
+) -> Result<bool, SharedError> {
+    for _ in 0..tries {
+        let before = get(key).map_err(SharedError::Host)?;
+        let Some(after) = change(before.as_ref().map(|v| v.value.as_slice())) else { return Ok(false) };
+        if set_if(key, &after, before.map_or(0, |v| v.version)).map_err(SharedError::Host)? {
+            return Ok(true);
+        }
+    }
+    Err(SharedError::Contended)
+}

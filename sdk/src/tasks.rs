@@ -1,0 +1,119 @@
+//! Who is to be polled: contexts by id, and the wakers that name them.
+
+use crate::exchange::Exchange;
+use crate::host;
+use crate::root::RootState;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+/// How often a task may wake itself within one poll before it has to wait for the next event, so that a
+/// future that always wakes itself can not hang the worker.
+const SELF_WAKES: usize = 32;
+
+thread_local! {
+    static READY: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+    static LIVE: RefCell<BTreeMap<u32, Live>> = const { RefCell::new(BTreeMap::new()) };
+    static CALLBACK: Cell<u32> = const { Cell::new(0) };
+    static CURRENT: Cell<u32> = const { Cell::new(0) };
+}
+
+#[derive(Clone)]
+enum Live {
+    Stream(Weak<Exchange>),
+    Root(Weak<RootState>),
+}
+
+struct WakeId(u32);
+
+impl Wake for WakeId {
+    fn wake(self: Arc<Self>) {
+        READY.with_borrow_mut(|ready| ready.push(self.0));
+    }
+}
+
+/// A waker that names this context.
+pub(crate) fn waker(id: u32) -> Waker {
+    Waker::from(Arc::new(WakeId(id)))
+}
+
+/// The host calls into this context now.
+pub(crate) fn enter(id: u32) {
+    CALLBACK.set(id);
+    CURRENT.set(id);
+}
+
+/// The context whose callback runs: callouts come back to it.
+pub(crate) fn callback() -> u32 {
+    CALLBACK.get()
+}
+
+/// Makes a waiting exchange findable by its wakers.
+pub(crate) fn keep_stream(id: u32, exchange: &Rc<Exchange>) {
+    LIVE.with_borrow_mut(|live| live.insert(id, Live::Stream(Rc::downgrade(exchange))));
+}
+
+/// As [`keep_stream`], for a root.
+pub(crate) fn keep_root(id: u32, root: &Rc<RootState>) {
+    LIVE.with_borrow_mut(|live| live.insert(id, Live::Root(Rc::downgrade(root))));
+}
+
+/// Forgets a context.
+pub(crate) fn forget(id: u32) {
+    let _ = LIVE.try_with(|live| live.borrow_mut().remove(&id));
+}
+
+/// Polls until the task is done or waits for somebody else.
+pub(crate) fn poll_settled<T>(id: u32, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+    for _ in 0..SELF_WAKES {
+        if let Some(done) = poll() {
+            return Some(done);
+        }
+        let woken = READY.with_borrow_mut(|ready| {
+            let before = ready.len();
+            ready.retain(|other| *other != id);
+            ready.len() < before
+        });
+        if !woken {
+            return None;
+        }
+    }
+    READY.with_borrow_mut(|ready| ready.push(id));
+    None
+}
+
+/// Polls everybody who was woken, each on its own context; afterwards the callback's context is back.
+pub(crate) fn drain() {
+    let woken = READY.with_borrow_mut(std::mem::take);
+    if woken.is_empty() {
+        return;
+    }
+    // Wakes during this round wait for the next event, unless they come from a poll of their own.
+    for id in woken {
+        let Some(found) = LIVE.with_borrow(|live| live.get(&id).cloned()) else { continue };
+        // A context that the host no longer knows is skipped: its stream is gone.
+        if CURRENT.get() != id && host::set_effective_context(id).is_err() {
+            continue;
+        }
+        CURRENT.set(id);
+        match found {
+            Live::Stream(exchange) => {
+                if let Some(exchange) = exchange.upgrade() {
+                    exchange.woken();
+                }
+            }
+            Live::Root(root) => {
+                if let Some(root) = root.upgrade() {
+                    root.poll();
+                }
+            }
+        }
+    }
+    let callback = CALLBACK.get();
+    if CURRENT.get() != callback {
+        let _ = host::set_effective_context(callback);
+        CURRENT.set(callback);
+    }
+}

@@ -1,0 +1,393 @@
+//! Runs a filter natively against a proxy in memory: for unit tests of filters.
+//!
+//! Small on purpose: it knows phases, pause and resume, local replies and callouts, not Envoy's finer rules.
+//! What ships is tested as wasm, by `tamis test`. One [`Proxy`] at a time in a thread.
+
+use crate::exchange::Exchange;
+use crate::filter::{Filter, make};
+use crate::host::{Pairs, SentCall, World, world};
+use crate::metrics;
+use crate::root::RootState;
+use crate::{callout, tasks};
+use std::rc::Rc;
+use std::time::Duration;
+use tamis_abi::{Action, BufferType, LogLevel, MapType, StreamType};
+
+const ROOT: u32 = 1;
+
+/// How often callouts may follow one another within one exchange, so that a filter that calls for ever ends.
+const ROUNDS: usize = 1000;
+
+/// A request or response.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Message {
+    /// Headers in order, pseudo headers among them.
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The body; sent in one piece.
+    pub body: Vec<u8>,
+    /// Trailers, which follow a body.
+    pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Message {
+    /// A `GET` of a path at `example.test`.
+    pub fn get(path: &str) -> Self {
+        Self::request("GET", path)
+    }
+
+    /// A request.
+    pub fn request(method: &str, path: &str) -> Self {
+        Self::default()
+            .header(":authority", "example.test")
+            .header(":path", path)
+            .header(":method", method)
+            .header(":scheme", "http")
+    }
+
+    /// A response.
+    pub fn response(status: u16) -> Self {
+        Self::default().header(":status", status.to_string())
+    }
+
+    /// One more header, as it is.
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// The body. No `content-length` is added.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// One more trailer, as it is.
+    pub fn trailer(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.trailers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    fn is_bodiless(&self) -> bool {
+        self.body.is_empty() && self.trailers.is_empty()
+    }
+
+    /// All values of a header, as text where they are, joined with `, `. `None` when there is none.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let values: Vec<_> = self
+            .headers
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| String::from_utf8_lossy(value))
+            .collect();
+        if values.is_empty() { None } else { Some(values.join(", ")) }
+    }
+
+    /// `:status` of a response; 0 when there is none.
+    pub fn status(&self) -> u16 {
+        self.text(":status").and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// What one exchange came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Played {
+    /// What the upstream got, if anything.
+    pub upstream: Option<Message>,
+    /// What the client got; `None` when it still waits.
+    pub reply: Option<Message>,
+    /// `grpc-status` given with a reply of the filter, -1 for "from the HTTP status".
+    pub grpc_status: Option<i32>,
+    /// Why, as the filter's reply said.
+    pub details: Option<String>,
+    /// Callouts in order.
+    pub callouts: Vec<Called>,
+    /// Lines in the log.
+    pub logs: Vec<(LogLevel, String)>,
+}
+
+/// A callout that the filter made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// The cluster.
+    pub cluster: String,
+    /// What was sent.
+    pub message: Message,
+    /// How long the answer may take.
+    pub timeout: Duration,
+}
+
+/// What a callout meets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// An answer, which may also be the proxy's 503 or 504.
+    Reply(Message),
+    /// The connection breaks in the middle.
+    Reset,
+    /// Nothing comes.
+    Silence,
+}
+
+type Upstream = Box<dyn FnMut(&Message) -> Message>;
+type Service = Box<dyn FnMut(&str, &Message) -> Answer>;
+
+/// A proxy in memory with one filter.
+pub struct Proxy {
+    root: Rc<RootState>,
+    streams: u32,
+    upstream: Upstream,
+    service: Service,
+}
+
+impl Proxy {
+    /// Starts the filter with a configuration. Until told otherwise, the upstream answers 200 and callouts
+    /// are not answered.
+    ///
+    /// # Errors
+    /// The log line with which the filter refuses to start.
+    pub fn start<F: Filter>(config: &str) -> Result<Self, String> {
+        world(|w| {
+            *w = World { live: vec![ROOT], ..World::default() };
+            w.buffers.insert(BufferType::PluginConfiguration, config.as_bytes().to_vec());
+        });
+        metrics::forget();
+        let root = RootState::new(ROOT, make::<F>);
+        let mut proxy = Self {
+            root: root.clone(),
+            streams: ROOT,
+            upstream: Box::new(|_| Message::response(200)),
+            service: Box::new(|_, _| Answer::Silence),
+        };
+        let good = root.configure(config.len());
+        world(|w| w.buffers.remove(&BufferType::PluginConfiguration));
+        if !good {
+            return Err(world(|w| w.logs.pop()).map(|(_, line)| line).unwrap_or_default());
+        }
+        proxy.answer_callouts(None, &mut Played::default());
+        Ok(proxy)
+    }
+
+    /// Says how the upstream answers.
+    pub fn upstream(mut self, upstream: impl FnMut(&Message) -> Message + 'static) -> Self {
+        self.upstream = Box::new(upstream);
+        self
+    }
+
+    /// Says how other services answer callouts, by cluster and message.
+    pub fn service(mut self, service: impl FnMut(&str, &Message) -> Answer + 'static) -> Self {
+        self.service = Box::new(service);
+        self
+    }
+
+    /// Names the clusters that exist; all do otherwise.
+    pub fn clusters(self, names: &[&str]) -> Self {
+        world(|w| w.clusters = Some(names.iter().map(|name| (*name).to_owned()).collect()));
+        self
+    }
+
+    /// Sets a property, such as `["source", "address"]`.
+    pub fn property(self, path: &[&str], value: impl AsRef<[u8]>) -> Self {
+        world(|w| w.properties.insert(path.join("\0").into_bytes(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Lets time pass; timers run.
+    pub fn advance(&mut self, by: Duration) {
+        let end = world(|w| w.now) + by;
+        loop {
+            let period = Duration::from_millis(world(|w| w.tick_ms).into());
+            let next = world(|w| w.now) + period;
+            if period.is_zero() || next > end {
+                break;
+            }
+            world(|w| w.now = next);
+            self.root.tick();
+            self.answer_callouts(None, &mut Played::default());
+        }
+        world(|w| w.now = end);
+    }
+
+    /// The value of a counter or gauge, the count of a histogram.
+    pub fn metric(&self, name: &str) -> Option<u64> {
+        world(|w| w.metrics.iter().find(|(_, known, _)| known == name).map(|(_, _, value)| *value))
+    }
+
+    /// Plays one exchange.
+    pub fn play(&mut self, request: Message) -> Played {
+        let mut played = Played::default();
+        self.streams += 1;
+        let id = self.streams;
+        world(|w| {
+            w.live.push(id);
+            w.logs.clear();
+            w.reply = None;
+            w.resumed.clear();
+        });
+        let exchange = Exchange::new(id, self.root.clone());
+        let answer = match self.send_up(&exchange, request, &mut played) {
+            Some(sent) => {
+                let response = (self.upstream)(&sent);
+                played.upstream = Some(sent);
+                self.send_down(&exchange, response, &mut played)
+            }
+            None => None,
+        };
+        let replied = world(|w| w.reply.take());
+        played.reply = match replied {
+            Some(reply) => {
+                played.grpc_status = Some(reply.grpc);
+                played.details = Some(String::from_utf8_lossy(&reply.details).into_owned());
+                let mut message = Message::response(u16::try_from(reply.code).unwrap_or(0)).body(reply.body);
+                message.headers.extend(reply.headers);
+                // Our own reply passes the response callbacks of Envoy; the filter must not touch it.
+                Some(self.phase(&exchange, message))
+            }
+            None => answer,
+        };
+        exchange.end();
+        callout::gone(id);
+        world(|w| {
+            w.live.retain(|known| *known != id);
+            played.logs = std::mem::take(&mut w.logs);
+        });
+        played
+    }
+
+    /// The request's way up; `None` when it did not get there.
+    fn send_up(&mut self, exchange: &Rc<Exchange>, request: Message, played: &mut Played) -> Option<Message> {
+        let bodiless = request.is_bodiless();
+        let Message { headers, body, trailers } = request;
+        world(|w| w.maps.insert(MapType::HttpRequestHeaders, headers));
+        let action = exchange.request_headers(bodiless);
+        let on = self.settle(action, StreamType::Request, exchange, played);
+        let headers = world(|w| w.maps.remove(&MapType::HttpRequestHeaders)).unwrap_or_default();
+        if !on {
+            return None;
+        }
+        let body = pour(exchange, &REQUEST, body, !trailers.is_empty());
+        if world(|w| w.reply.is_some()) { None } else { Some(Message { headers, body, trailers }) }
+    }
+
+    fn send_down(
+        &mut self,
+        exchange: &Rc<Exchange>,
+        response: Message,
+        played: &mut Played,
+    ) -> Option<Message> {
+        let bodiless = response.is_bodiless();
+        let Message { headers, body, trailers } = response;
+        world(|w| w.maps.insert(MapType::HttpResponseHeaders, headers));
+        let action = exchange.response_headers(bodiless);
+        let on = self.settle(action, StreamType::Response, exchange, played);
+        let headers = world(|w| w.maps.remove(&MapType::HttpResponseHeaders)).unwrap_or_default();
+        if !on {
+            return None;
+        }
+        let body = pour(exchange, &RESPONSE, body, !trailers.is_empty());
+        Some(Message { headers, body, trailers })
+    }
+
+    /// Our own reply on its way to the client.
+    fn phase(&mut self, exchange: &Rc<Exchange>, reply: Message) -> Message {
+        world(|w| w.maps.insert(MapType::HttpResponseHeaders, reply.headers));
+        exchange.response_headers(reply.body.is_empty());
+        let headers = world(|w| w.maps.remove(&MapType::HttpResponseHeaders)).unwrap_or_default();
+        let body = pour(exchange, &RESPONSE, reply.body, false);
+        Message { headers, body, trailers: Vec::new() }
+    }
+
+    /// Answers callouts until the phase is decided. True when the message goes on.
+    fn settle(
+        &mut self,
+        action: Action,
+        stream: StreamType,
+        exchange: &Rc<Exchange>,
+        played: &mut Played,
+    ) -> bool {
+        self.answer_callouts(Some(exchange), played);
+        world(|w| w.reply.is_none() && (action == Action::Continue || w.resumed.contains(&stream)))
+    }
+
+    fn answer_callouts(&mut self, exchange: Option<&Rc<Exchange>>, played: &mut Played) {
+        for _ in 0..ROUNDS {
+            let calls = world(|w| std::mem::take(&mut w.calls));
+            if calls.is_empty() {
+                return;
+            }
+            for SentCall { token, cluster, headers, body, timeout } in calls {
+                let message = Message { headers, body, trailers: Vec::new() };
+                let answer = (self.service)(&cluster, &message);
+                played.callouts.push(Called { cluster, message, timeout });
+                let via = exchange.map_or(ROOT, |exchange| exchange.id());
+                match answer {
+                    Answer::Reply(reply) => {
+                        let (headers, size) = (reply.headers.len(), reply.body.len());
+                        world(|w| {
+                            w.maps.insert(MapType::HttpCallResponseHeaders, reply.headers);
+                            w.maps.insert(MapType::HttpCallResponseTrailers, Pairs::new());
+                            w.buffers.insert(BufferType::HttpCallResponseBody, reply.body);
+                        });
+                        callout::answered(via, token, headers, size);
+                    }
+                    Answer::Reset => callout::answered(via, token, 0, 0),
+                    Answer::Silence => {}
+                }
+                world(|w| {
+                    w.maps.remove(&MapType::HttpCallResponseHeaders);
+                    w.maps.remove(&MapType::HttpCallResponseTrailers);
+                    w.buffers.remove(&BufferType::HttpCallResponseBody);
+                });
+            }
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.root.end();
+        callout::gone(ROOT);
+        tasks::forget(ROOT);
+    }
+}
+
+/// One direction of bodies.
+struct Direction {
+    buffer: BufferType,
+    body: fn(&Exchange, usize, bool) -> Action,
+    trailers: fn(&Exchange) -> Action,
+}
+
+const REQUEST: Direction = Direction {
+    buffer: BufferType::HttpRequestBody,
+    body: Exchange::request_body,
+    trailers: Exchange::request_trailers,
+};
+
+const RESPONSE: Direction = Direction {
+    buffer: BufferType::HttpResponseBody,
+    body: Exchange::response_body,
+    trailers: Exchange::response_trailers,
+};
+
+/// A body's way through: one piece, then the empty last one of HTTP/1 (facts 2.2) or trailers.
+fn pour(exchange: &Exchange, direction: &Direction, body: Vec<u8>, trailers: bool) -> Vec<u8> {
+    if body.is_empty() && !trailers {
+        return body;
+    }
+    let mut out = Vec::new();
+    let mut held = body;
+    for last in [false, true] {
+        let size = held.len();
+        world(|w| w.buffers.insert(direction.buffer, std::mem::take(&mut held)));
+        let action = match (last, trailers) {
+            (true, true) => (direction.trailers)(exchange),
+            _ => (direction.body)(exchange, size, last),
+        };
+        let after = world(|w| w.buffers.remove(&direction.buffer)).unwrap_or_default();
+        if action == Action::Continue {
+            out.extend(after);
+        } else {
+            held = after;
+        }
+    }
+    out
+}

@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod cache;
 pub mod claims;
 pub mod config;
+pub mod glue;
 pub mod guard;
 pub mod json;
 pub mod jwk;

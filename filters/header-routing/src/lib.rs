@@ -4,4 +4,5 @@
 
 pub mod action;
 pub mod config;
+pub mod glue;
 pub mod router;

@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod gcra;
+pub mod glue;
 pub mod limiter;
 pub mod rule;
 pub mod store;

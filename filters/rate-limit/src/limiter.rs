@@ -107,6 +107,11 @@ impl Limiter {
         })
     }
 
+    /// True when a key has the client's address in it.
+    pub fn needs_source(&self) -> bool {
+        self.rules.iter().any(Rule::needs_source)
+    }
+
     /// Decides on a request at `now` (ns, monotonic). `seed` keys the hash of client data.
     pub fn decide(&self, view: &View<'_>, shared: &impl Shared, seed: [u64; 2], now: u64) -> Decision {
         let mut decision = Decision::default();

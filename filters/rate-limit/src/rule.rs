@@ -107,6 +107,11 @@ impl Rule {
         })
     }
 
+    /// True when the key has the client's address in it.
+    pub fn needs_source(&self) -> bool {
+        self.key.iter().any(|part| matches!(part, KeyPart::SourceAddress(_)))
+    }
+
     /// True when the rule is for this request.
     pub fn applies(&self, view: &View<'_>) -> bool {
         self.mode != Mode::Disabled

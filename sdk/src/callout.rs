@@ -37,8 +37,8 @@ pub enum CalloutError {
     BadHeaders(String),
     /// The connection broke while the answer came.
     Reset,
-    /// The stream over which the answer would have come is gone.
-    StreamGone,
+    /// The filter is being taken down; the answer will not come. A stream that ends drops its future instead.
+    Gone,
     /// The host refused.
     Host(Status),
 }
@@ -50,7 +50,7 @@ impl fmt::Display for CalloutError {
             Self::NotStarted(name) => write!(f, "the call to cluster `{name}` could not start"),
             Self::BadHeaders(why) => write!(f, "the callout can not be sent: {why}"),
             Self::Reset => f.write_str("the connection of the callout broke"),
-            Self::StreamGone => f.write_str("the stream that waited for the callout is gone"),
+            Self::Gone => f.write_str("the filter that waited for the callout is gone"),
             Self::Host(status) => write!(f, "the host could not start the callout: {status}"),
         }
     }
@@ -174,6 +174,7 @@ impl Callout {
             };
             headers.push((name, value));
         }
+        let root = tasks::callouts_home();
         let token =
             host::http_call(&self.cluster, headers, &self.body, self.timeout).map_err(
                 |status| match status {
@@ -183,7 +184,7 @@ impl Callout {
                 },
             )?;
         let slot = Rc::<Slot>::default();
-        let waiting = Waiting { slot: Rc::downgrade(&slot), via: tasks::callback() };
+        let waiting = Waiting { slot: Rc::downgrade(&slot), root };
         WAITING.with_borrow_mut(|all| all.insert(token, waiting));
         Ok(slot)
     }
@@ -206,17 +207,16 @@ impl Slot {
 
 struct Waiting {
     slot: Weak<Slot>,
-    /// The context to which the proxy-wasm crate hands the answer: the one whose callback ran.
-    via: u32,
+    root: u32,
 }
 
 thread_local! {
     static WAITING: RefCell<BTreeMap<u32, Waiting>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// An answer came, in a callback of context `id`. Tokens that nobody waits for are dropped.
-pub(crate) fn answered(id: u32, token: u32, headers: usize, body: usize) {
-    tasks::enter(id);
+/// An answer came to this root. Tokens that nobody waits for are dropped.
+pub(crate) fn answered(root: u32, token: u32, headers: usize, body: usize) {
+    tasks::enter(root, root);
     let waiting = WAITING.with_borrow_mut(|all| all.remove(&token));
     if let Some(slot) = waiting.and_then(|waiting| waiting.slot.upgrade()) {
         // No headers at all is how a reset in the middle looks (facts 2.6).
@@ -235,14 +235,14 @@ pub(crate) fn answered(id: u32, token: u32, headers: usize, body: usize) {
     tasks::drain();
 }
 
-/// A context is gone; what would have come back through it never will.
-pub(crate) fn gone(id: u32) {
+/// A root is gone; what would have come back through it never will.
+pub(crate) fn gone(root: u32) {
     let lost = WAITING.try_with(|all| {
         let mut all = all.borrow_mut();
-        let tokens: Vec<u32> = all.iter().filter(|(_, w)| w.via == id).map(|(token, _)| *token).collect();
+        let tokens: Vec<u32> = all.iter().filter(|(_, w)| w.root == root).map(|(token, _)| *token).collect();
         tokens.into_iter().filter_map(|token| all.remove(&token)).collect::<Vec<_>>()
     });
     for slot in lost.unwrap_or_default().into_iter().filter_map(|waiting| waiting.slot.upgrade()) {
-        slot.fill(Err(CalloutError::StreamGone));
+        slot.fill(Err(CalloutError::Gone));
     }
 }

@@ -63,13 +63,8 @@ impl Exchange {
         })
     }
 
-    #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn id(&self) -> u32 {
-        self.id
-    }
-
     pub(crate) fn request_headers(self: &Rc<Self>, end: bool) -> Action {
-        tasks::enter(self.id);
+        tasks::enter(self.id, self.root.id());
         let Some(filter) = self.root.filter() else { return Action::Continue };
         self.stage.set(Stage::Request);
         self.shared.request.bodiless.set(end);
@@ -81,7 +76,7 @@ impl Exchange {
     }
 
     pub(crate) fn response_headers(self: &Rc<Self>, end: bool) -> Action {
-        tasks::enter(self.id);
+        tasks::enter(self.id, self.root.id());
         let action = match self.stage.get() {
             Stage::Forwarded => {
                 self.stage.set(Stage::Response);
@@ -118,7 +113,7 @@ impl Exchange {
 
     /// The stream is over: the future is dropped, its callouts are not waited for.
     pub(crate) fn end(&self) {
-        tasks::enter(self.id);
+        tasks::enter(self.id, self.root.id());
         self.close(Stage::Ended);
         self.waker.borrow_mut().take();
         tasks::forget(self.id);
@@ -219,7 +214,7 @@ impl Exchange {
     }
 
     fn body(&self, side: &Side, held: Stage, buffer: BufferType, size: usize, end: bool) -> Action {
-        tasks::enter(self.id);
+        tasks::enter(self.id, self.root.id());
         if self.stage.get() == held {
             // Only with `allow_on_headers_stop_iteration`: going on here would let the headers go too.
             side.missed.set(true);
@@ -238,7 +233,7 @@ impl Exchange {
     }
 
     fn trailers(&self, side: &Side, held: Stage, buffer: BufferType) -> Action {
-        tasks::enter(self.id);
+        tasks::enter(self.id, self.root.id());
         if self.stage.get() == held {
             return Action::Pause;
         }

@@ -1,7 +1,7 @@
 //! The part of a filter that outlives exchanges: timers, background tasks, failures counted.
 
 use crate::filter::{Handle, Make, OnError};
-use crate::{Error, host, log, metrics, tasks};
+use crate::{Error, callout, host, log, metrics, tasks};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
@@ -74,13 +74,17 @@ impl RootState {
         root
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
     pub(crate) fn filter(&self) -> Option<Rc<dyn Handle>> {
         self.filter.borrow().clone()
     }
 
     /// Reads the configuration and makes the filter. False refuses it.
     pub(crate) fn configure(self: &Rc<Self>, size: usize) -> bool {
-        tasks::enter(self.id);
+        tasks::enter(self.id, self.id);
         // Absent is empty: hosts answer `not found` for no configuration.
         let config = host::buffer(BufferType::PluginConfiguration, size).unwrap_or_default();
         match (self.make)(&config, &Root(self.clone())) {
@@ -97,7 +101,7 @@ impl RootState {
     }
 
     pub(crate) fn tick(&self) {
-        tasks::enter(self.id);
+        tasks::enter(self.id, self.id);
         let passed = self.armed_ms.get();
         // Taken out, so that a timer may add another one.
         let mut timers = std::mem::take(&mut *self.timers.borrow_mut());
@@ -140,10 +144,11 @@ impl RootState {
     }
 
     pub(crate) fn end(&self) {
-        tasks::enter(self.id);
+        tasks::enter(self.id, self.id);
         let tasks = std::mem::take(&mut *self.tasks.borrow_mut());
         let timers = std::mem::take(&mut *self.timers.borrow_mut());
         drop((tasks, timers));
+        callout::gone(self.id);
     }
 
     /// Logs and counts once, and says what the filter wants.

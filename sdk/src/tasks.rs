@@ -17,6 +17,7 @@ thread_local! {
     static READY: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
     static LIVE: RefCell<BTreeMap<u32, Live>> = const { RefCell::new(BTreeMap::new()) };
     static CALLBACK: Cell<u32> = const { Cell::new(0) };
+    static ROOT: Cell<u32> = const { Cell::new(0) };
     static CURRENT: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -39,15 +40,20 @@ pub(crate) fn waker(id: u32) -> Waker {
     Waker::from(Arc::new(WakeId(id)))
 }
 
-/// The host calls into this context now.
-pub(crate) fn enter(id: u32) {
+/// The host calls into this context, a child of this root, now.
+pub(crate) fn enter(id: u32, root: u32) {
     CALLBACK.set(id);
+    ROOT.set(root);
     CURRENT.set(id);
 }
 
-/// The context whose callback runs: callouts come back to it.
-pub(crate) fn callback() -> u32 {
-    CALLBACK.get()
+/// The root to which answers of callouts come back, made ready to take them.
+pub(crate) fn callouts_home() -> u32 {
+    let root = ROOT.get();
+    if CALLBACK.get() != root {
+        host::route_callouts(root);
+    }
+    root
 }
 
 /// Makes a waiting exchange findable by its wakers.

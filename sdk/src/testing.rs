@@ -162,7 +162,7 @@ impl Proxy {
         if !good {
             return Err(world(|w| w.logs.pop()).map(|(_, line)| line).unwrap_or_default());
         }
-        proxy.answer_callouts(None, &mut Played::default());
+        proxy.answer_callouts(&mut Played::default());
         Ok(proxy)
     }
 
@@ -201,7 +201,7 @@ impl Proxy {
             }
             world(|w| w.now = next);
             self.root.tick();
-            self.answer_callouts(None, &mut Played::default());
+            self.answer_callouts(&mut Played::default());
         }
         world(|w| w.now = end);
     }
@@ -244,7 +244,6 @@ impl Proxy {
             None => answer,
         };
         exchange.end();
-        callout::gone(id);
         world(|w| {
             w.live.retain(|known| *known != id);
             played.logs = std::mem::take(&mut w.logs);
@@ -258,7 +257,7 @@ impl Proxy {
         let Message { headers, body, trailers } = request;
         world(|w| w.maps.insert(MapType::HttpRequestHeaders, headers));
         let action = exchange.request_headers(bodiless);
-        let on = self.settle(action, StreamType::Request, exchange, played);
+        let on = self.settle(action, StreamType::Request, played);
         let headers = world(|w| w.maps.remove(&MapType::HttpRequestHeaders)).unwrap_or_default();
         if !on {
             return None;
@@ -277,7 +276,7 @@ impl Proxy {
         let Message { headers, body, trailers } = response;
         world(|w| w.maps.insert(MapType::HttpResponseHeaders, headers));
         let action = exchange.response_headers(bodiless);
-        let on = self.settle(action, StreamType::Response, exchange, played);
+        let on = self.settle(action, StreamType::Response, played);
         let headers = world(|w| w.maps.remove(&MapType::HttpResponseHeaders)).unwrap_or_default();
         if !on {
             return None;
@@ -296,18 +295,12 @@ impl Proxy {
     }
 
     /// Answers callouts until the phase is decided. True when the message goes on.
-    fn settle(
-        &mut self,
-        action: Action,
-        stream: StreamType,
-        exchange: &Rc<Exchange>,
-        played: &mut Played,
-    ) -> bool {
-        self.answer_callouts(Some(exchange), played);
+    fn settle(&mut self, action: Action, stream: StreamType, played: &mut Played) -> bool {
+        self.answer_callouts(played);
         world(|w| w.reply.is_none() && (action == Action::Continue || w.resumed.contains(&stream)))
     }
 
-    fn answer_callouts(&mut self, exchange: Option<&Rc<Exchange>>, played: &mut Played) {
+    fn answer_callouts(&mut self, played: &mut Played) {
         for _ in 0..ROUNDS {
             let calls = world(|w| std::mem::take(&mut w.calls));
             if calls.is_empty() {
@@ -317,7 +310,6 @@ impl Proxy {
                 let message = Message { headers, body, trailers: Vec::new() };
                 let answer = (self.service)(&cluster, &message);
                 played.callouts.push(Called { cluster, message, timeout });
-                let via = exchange.map_or(ROOT, |exchange| exchange.id());
                 match answer {
                     Answer::Reply(reply) => {
                         let (headers, size) = (reply.headers.len(), reply.body.len());
@@ -326,9 +318,9 @@ impl Proxy {
                             w.maps.insert(MapType::HttpCallResponseTrailers, Pairs::new());
                             w.buffers.insert(BufferType::HttpCallResponseBody, reply.body);
                         });
-                        callout::answered(via, token, headers, size);
+                        callout::answered(ROOT, token, headers, size);
                     }
-                    Answer::Reset => callout::answered(via, token, 0, 0),
+                    Answer::Reset => callout::answered(ROOT, token, 0, 0),
                     Answer::Silence => {}
                 }
                 world(|w| {
@@ -344,7 +336,6 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.root.end();
-        callout::gone(ROOT);
         tasks::forget(ROOT);
     }
 }

@@ -146,6 +146,9 @@ pub(crate) fn set_effective_context(id: u32) -> Result<()> {
     world(|w| if w.live.contains(&id) { Ok(()) } else { Err(Status::BadArgument) })
 }
 
+/// Answers go to the root here anyway.
+pub(crate) fn route_callouts(_root: u32) {}
+
 pub(crate) fn http_call(
     cluster: &str,
     headers: Vec<(&str, &str)>,

@@ -59,6 +59,11 @@ unsafe extern "C" {
     fn random_get(data: *mut u8, len: usize) -> u32;
 }
 
+// Exported by the proxy-wasm crate, linked into this module.
+unsafe extern "C" {
+    fn proxy_on_queue_ready(root: u32, token: u32);
+}
+
 #[cfg(target_os = "wasi")]
 unsafe extern "C" {
     fn __wasm_call_ctors();
@@ -166,6 +171,15 @@ pub(crate) fn continue_stream(stream: StreamType) -> Result<()> {
 pub(crate) fn set_effective_context(id: u32) -> Result<()> {
     // SAFETY: see above.
     done(unsafe { proxy_set_effective_context(id) })
+}
+
+/// Makes answers of callouts come to the root, which lives on, instead of to the stream whose callback runs:
+/// the crate hands an answer to the context it entered last, and drops it when that one is gone. Entering the
+/// root in a callback of ours that does nothing is how to change that. Only in callbacks of streams, since the
+/// crate's roots are borrowed in those of roots.
+pub(crate) fn route_callouts(root: u32) {
+    // SAFETY: a safe function of the crate by its exported name, with its type.
+    unsafe { proxy_on_queue_ready(root, 0) };
 }
 
 pub(crate) fn http_call(
@@ -291,27 +305,15 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream { id, exchange: Exchange::new(id, self.state.clone()) }))
+        Some(Box::new(Stream { exchange: Exchange::new(id, self.state.clone()) }))
     }
 }
 
 struct Stream {
-    id: u32,
     exchange: Rc<Exchange>,
 }
 
-/// The crate drops a context in `proxy_on_delete`.
-impl Drop for Stream {
-    fn drop(&mut self) {
-        callout::gone(self.id);
-    }
-}
-
 impl Context for Stream {
-    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
-        callout::answered(self.id, token, headers, body);
-    }
-
     fn on_done(&mut self) -> bool {
         self.exchange.end();
         true

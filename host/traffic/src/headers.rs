@@ -155,9 +155,18 @@ impl Headers {
     ///
     /// Two lists of one origin mostly share their layout too; then this is one comparison of memory.
     pub(crate) fn common_prefix(&self, other: &Self) -> usize {
-        let shared = self.fields.iter().zip(&other.fields).take_while(|(a, b)| a == b).count();
-        let end = self.fields[..shared].iter().map(|f| f.end as usize).max().unwrap_or(0);
-        let mut same = if self.bytes[..end] == other.bytes[..end] { shared } else { 0 };
+        let fields = self.fields.len().min(other.fields.len());
+        let bytes = self.bytes.len().min(other.bytes.len());
+        // glibc's `memcmp` of nothing at the address of an empty vector costs 100 ns on CPUs with AVX-512: its
+        // masked load faults and is repaired in microcode.
+        if fields == 0 || bytes == 0 {
+            return self.iter().zip(other.iter()).take_while(|(a, b)| a == b).count();
+        }
+        // Without an early exit the compiler makes vector instructions of it.
+        let pairs = self.fields[..fields].iter().zip(&other.fields[..fields]);
+        let differ = pairs.fold(0, |d, (a, b)| d | (a.name ^ b.name) | (a.value ^ b.value) | (a.end ^ b.end));
+        let alike = differ == 0 && self.bytes[..bytes] == other.bytes[..bytes];
+        let mut same = if alike { fields } else { 0 };
         while self.at(same).is_some_and(|field| other.at(same) == Some(field)) {
             same += 1;
         }

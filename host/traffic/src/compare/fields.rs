@@ -45,17 +45,42 @@ pub(super) fn diff(
     if olds.len().max(news.len()) > MAX_SEARCHED {
         return in_place(olds, news, &mut push);
     }
-    for (i, (name, value)) in olds.iter().enumerate() {
-        // The nth of its name on this side belongs to the nth on the other.
-        match news.nth_of(name, olds.rank(i, name)) {
+    // The nth of its name on one side belongs to the nth on the other.
+    let mut found = Found::default();
+    for (name, value) in olds.iter() {
+        match found.next(news, name) {
             Some(now) if now == value => {}
             now => push(name, Some(value), now),
         }
     }
     for (i, (name, value)) in news.iter().enumerate() {
-        if olds.is_empty() || olds.nth_of(name, news.rank(i, name)).is_none() {
+        if !found.has(i) {
             push(name, None, Some(value));
         }
+    }
+}
+
+/// Which fields of the new list have their counterpart; all before `low` do.
+#[derive(Default)]
+struct Found {
+    bits: [u64; MAX_SEARCHED.div_ceil(64)],
+    low: usize,
+}
+
+impl Found {
+    fn has(&self, i: usize) -> bool {
+        self.bits[i / 64] >> (i % 64) & 1 == 1
+    }
+
+    /// The first field of this name that was not found before.
+    fn next<'a>(&mut self, news: View<'a>, name: &[u8]) -> Option<&'a [u8]> {
+        let field = |i| news.at(i).filter(|(other, _)| *other == name).map(|(_, value)| (i, value));
+        let (i, value) = (self.low..news.len()).filter(|i| !self.has(*i)).find_map(field)?;
+        self.bits[i / 64] |= 1 << (i % 64);
+        while self.low < news.len() && self.has(self.low) {
+            self.low += 1;
+        }
+        Some(value)
     }
 }
 
@@ -93,24 +118,11 @@ impl<'a> View<'a> {
         self.to - self.from
     }
 
-    fn is_empty(self) -> bool {
-        self.from == self.to
-    }
-
     fn at(self, i: usize) -> Option<(&'a [u8], &'a [u8])> {
         (i < self.len()).then(|| self.headers.at(self.from + i)).flatten()
     }
 
     fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         (self.from..self.to).filter_map(move |i| self.headers.at(i))
-    }
-
-    /// How many fields of this name stand before the one at `i`.
-    fn rank(self, i: usize, name: &[u8]) -> usize {
-        self.iter().take(i).filter(|(n, _)| *n == name).count()
-    }
-
-    fn nth_of(self, name: &[u8], n: usize) -> Option<&'a [u8]> {
-        self.iter().filter(|(other, _)| *other == name).nth(n).map(|(_, value)| value)
     }
 }

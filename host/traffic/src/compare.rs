@@ -38,6 +38,7 @@ pub fn compare_into(exchange: &Exchange, playback: &Playback, verdict: &mut Verd
             }
         }
     }
+    verdict.outcome = playback.outcome;
     verdict.open = playback.outcome == Outcome::Open;
     verdict.details.push_str(&playback.details);
     verdict.answered = answered(playback);

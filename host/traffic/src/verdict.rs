@@ -6,7 +6,7 @@ mod route;
 pub use change::{Change, Changes, Half, Section};
 pub use route::{MAX_ROUTE, route_into, route_of};
 
-use crate::{Fault, FilterTrace};
+use crate::{Fault, FilterTrace, Outcome};
 use std::fmt;
 
 /// What the filters did to an exchange; a later one is worse, and the worst that applies is the verdict's.
@@ -71,6 +71,8 @@ impl fmt::Display for Kind {
 pub struct Verdict {
     /// The worst that applies.
     pub kind: Kind,
+    /// How the playback ended.
+    pub outcome: Outcome,
     /// The capture has no response: only the request could be compared.
     pub open: bool,
     /// Who answered and how, when a filter did.
@@ -88,6 +90,7 @@ impl Verdict {
     /// Back to `Forwarded` without changes; keeps memory.
     pub fn clear(&mut self) {
         self.kind = Kind::Forwarded;
+        self.outcome = Outcome::default();
         self.open = false;
         self.answered = None;
         self.details.clear();
@@ -126,6 +129,12 @@ impl fmt::Display for Verdict {
                 write!(f, " ({})", crate::redact::show(self.details.as_bytes()))?;
             }
             return Ok(());
+        }
+        match self.outcome {
+            Outcome::Failed => return f.write_str(": the proxy answered"),
+            Outcome::Reset => return f.write_str(": the connection was reset"),
+            Outcome::Stuck => return f.write_str(": the stream never went on"),
+            Outcome::Forwarded | Outcome::Answered(_) | Outcome::Open => {}
         }
         match self.changes.len() {
             0 => {}

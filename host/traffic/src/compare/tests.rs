@@ -140,7 +140,8 @@ fn verdicts() {
         Kind::Broke,
         trap,
     );
-    check(|_, p| p.outcome = Outcome::Stuck, Kind::Broke, "broke");
+    check(|_, p| p.outcome = Outcome::Stuck, Kind::Broke, "broke: the stream never went on");
+    check(|_, p| p.outcome = Outcome::Reset, Kind::Broke, "broke: the connection was reset");
     check(
         |_, p| {
             p.faults.push(fault(FaultKind::NotSupported));

@@ -1,10 +1,10 @@
 //! Holds the exchanges of a replay against a test.
 
-use super::check::{Check, Scope};
+use super::check::{Check, Faults, Scope};
 use super::error::Spot;
 use super::judge::{Mismatch, judge};
 use super::test::TrafficTest;
-use crate::{Exchange, Place, Playback, route_of};
+use crate::{Exchange, FaultKind, Place, Playback, route_of};
 use std::fmt;
 
 /// Failing exchanges of one check that are kept to be shown; all are counted.
@@ -15,6 +15,7 @@ pub const MAX_FAILURES: usize = 5;
 pub struct Checker {
     checks: Vec<(Check, CheckResult)>,
     sent: Vec<(Check, CheckResult)>,
+    not_playable: u64,
     /// Kept to save an allocation for each exchange.
     mismatches: Vec<Mismatch>,
 }
@@ -26,14 +27,28 @@ impl Checker {
         Self {
             checks: test.expect.iter().map(start).collect(),
             sent: test.send.iter().map(|sent| start(&sent.check)).collect(),
+            not_playable: 0,
             mismatches: Vec::new(),
         }
     }
 
+    /// How many exchanges of the captures could not be played and were held against nothing.
+    pub fn not_playable(&self) -> u64 {
+        self.not_playable
+    }
+
     /// An exchange of the captures was played.
+    ///
+    /// One that lacks what playing needs (fault `not-playable`) says nothing about a filter: it is counted, and
+    /// held only against checks that expect that very fault.
     pub fn see(&mut self, exchange: &Exchange, playback: &Playback) {
+        let playable = !playback.faults.iter().any(|fault| fault.kind == FaultKind::NotPlayable);
+        self.not_playable += u64::from(!playable);
         let mut matched_before = false;
         for (check, result) in &mut self.checks {
+            if !playable && !expects_not_playable(check) {
+                continue;
+            }
             let concerned = match &check.scope {
                 Scope::All => true,
                 Scope::Others => !matched_before,
@@ -73,6 +88,10 @@ impl Checker {
         };
         self.checks.into_iter().chain(self.sent).map(finish).collect()
     }
+}
+
+fn expects_not_playable(check: &Check) -> bool {
+    matches!(&check.faults, Some(Faults::Exactly(kinds)) if kinds.contains(&FaultKind::NotPlayable))
 }
 
 /// A check that no exchange was held against is no success.
@@ -147,7 +166,7 @@ impl CheckResult {
 /// An exchange that was not as expected.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
-    /// Where it stands in the capture.
+    /// Where it stands in the capture; for a sent one the number is 0 and the line that of the test.
     pub place: Place,
     /// Its name in the capture; may be empty.
     pub id: String,
@@ -159,9 +178,11 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exchange {}", self.place.number)?;
-        if let Some(line) = self.place.line {
-            write!(f, " (line {line})")?;
+        match (self.place.number, self.place.line) {
+            (0, None) => f.write_str("sent exchange")?,
+            (0, Some(line)) => write!(f, "exchange sent by line {line}")?,
+            (number, None) => write!(f, "exchange {number}")?,
+            (number, Some(line)) => write!(f, "exchange {number} (line {line})")?,
         }
         write!(f, " {}", crate::redact::show(self.route.as_bytes()))?;
         self.mismatches.iter().try_for_each(|mismatch| write!(f, "\n  {mismatch}"))

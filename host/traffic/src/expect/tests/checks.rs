@@ -200,9 +200,21 @@ fn sent_exchanges_are_held_against_their_own_expectation() {
     let got: Vec<_> = checker.finish().iter().map(ToString::to_string).collect();
     assert_eq!(got[0], "ok: send 1: GET / (1 of 1 exchanges)");
     assert!(
-        got[1].starts_with("failed: send 2: GET /b (0 of 1 exchanges)\nexchange 2 (line 4) GET /b\n"),
+        got[1].starts_with("failed: send 2: GET /b (0 of 1 exchanges)\nexchange sent by line 4 GET /b\n"),
         "{}",
         got[1]
     );
     assert!(!Checker::new(&test).finish()[0].passed(), "a sent exchange that was not played");
+}
+
+#[test]
+fn what_cannot_be_played_is_held_against_nothing_but_its_own_fault() {
+    let cut = |_: &mut Exchange, playback: &mut Playback| {
+        let text = "the recording has no request".to_owned();
+        playback.upstream.clear();
+        playback.faults.push(Fault { kind: FaultKind::NotPlayable, filter: None, phase: "", text });
+    };
+    let expect = "[{name: a, faults: none, upstream: recorded}, {name: b, faults: not-playable, count: 2}]";
+    let want = ["failed: a (0 of 0 exchanges)\nnothing matched", "ok: b (2 of 2 exchanges)"];
+    assert_eq!(run(expect, &["/a", "/b"], cut), want);
 }

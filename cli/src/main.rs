@@ -1,2 +1,6 @@
-//! The command line of Tamis.
-fn main() {}
+//! The command `tamis`.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tamis_cli::main(std::env::args_os())
+}

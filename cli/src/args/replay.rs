@@ -1,0 +1,151 @@
+//! Arguments of `tamis replay`.
+
+use super::values::{Bytes, ClockArg, FailOn, Policy, ReportTo};
+use clap::{ArgMatches, Args};
+use std::path::PathBuf;
+
+/// `tamis replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Recorded traffic: Envoy tap, Istio JSON access log, JSON lines; gzipped or not
+    #[arg(required = true, value_name = "CAPTURE")]
+    pub captures: Vec<PathBuf>,
+    /// A wasm file, or the folder of a filter package, which is built; may be repeated, in chain order
+    /// [default: the package in the current folder]
+    #[arg(long, value_name = "WASM|PACKAGE", env = "TAMIS_FILTER")]
+    filter: Vec<String>,
+    /// Configuration of the filter named before it: a file, or text such as `{"a":1}`
+    #[arg(long, value_name = "FILE|JSON")]
+    config: Vec<String>,
+    /// A chain of filters as YAML
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["filter", "config"], env = "TAMIS_CHAIN")]
+    pub chain: Option<PathBuf>,
+    /// Which exchanges
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// The host that plays
+    #[command(flatten)]
+    pub host: HostArgs,
+    /// Wasm target for packages that are built
+    #[arg(long, value_name = "TARGET", env = "TAMIS_TARGET", value_parser = ["wasm32-wasip1", "wasm32-unknown-unknown"])]
+    pub target: Option<String>,
+    /// Write a report file: `json=PATH` or `junit=PATH`; may be repeated
+    #[arg(long, value_name = "KIND=PATH")]
+    pub report: Vec<ReportTo>,
+    /// What makes the exit code 1
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', default_value = "broke")]
+    pub fail_on: Vec<FailOn>,
+    /// How many differences to show
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub show: usize,
+    /// Show credentials and cookies in differences instead of hiding them
+    #[arg(long)]
+    pub secrets: bool,
+    /// The filters with the configuration given for each; see [`ReplayArgs::pair`].
+    #[arg(skip)]
+    pub filters: Vec<(String, Option<String>)>,
+    /// A configuration without a filter: for the package in the current folder.
+    #[arg(skip)]
+    pub package_config: Option<String>,
+}
+
+/// Which exchanges of a capture.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SelectArgs {
+    /// Only exchanges for which this CEL expression holds, for instance `request.path == "/cart"`
+    #[arg(long = "where", value_name = "EXPR")]
+    pub condition: Option<String>,
+    /// Stop after so many exchanges
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+/// Settings of the host that plays.
+#[derive(Debug, Clone, Default, Args)]
+pub struct HostArgs {
+    /// What happens to traffic once a filter broke [default: closed]
+    #[arg(long, value_name = "POLICY", env = "TAMIS_POLICY")]
+    pub policy: Option<Policy>,
+    /// The filters' clock: `recorded`, or a time at which it stands still [default: recorded]
+    #[arg(long, value_name = "TIME", env = "TAMIS_CLOCK")]
+    pub clock: Option<ClockArg>,
+    /// Seed of the filters' randomness [default: 0]
+    #[arg(long, value_name = "N", env = "TAMIS_SEED")]
+    pub seed: Option<u64>,
+    /// Fuel for each callback; a filter that needs more is stopped
+    #[arg(long, value_name = "FUEL", env = "TAMIS_FUEL_LIMIT")]
+    pub fuel_limit: Option<u64>,
+    /// Memory for each filter, for instance `64MiB`
+    #[arg(long, value_name = "SIZE", env = "TAMIS_MEMORY_LIMIT")]
+    pub memory_limit: Option<Bytes>,
+}
+
+impl ReplayArgs {
+    /// Gives each `--config` to the `--filter` before it.
+    ///
+    /// # Errors
+    /// Two configurations for one filter, or one before several filters.
+    pub(super) fn pair(&mut self, matches: &ArgMatches) -> Result<(), String> {
+        let from_command_line =
+            |id: &str| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
+        let at = |id: &str| -> Vec<usize> {
+            if from_command_line(id) {
+                matches.indices_of(id).into_iter().flatten().collect()
+            } else {
+                vec![0; 1]
+            }
+        };
+        let filters = at("filter");
+        self.filters = self.filter.drain(..).map(|f| (f, None)).collect();
+        let configs = if from_command_line("config") { at("config") } else { Vec::new() };
+        for (config, index) in self.config.drain(..).zip(configs) {
+            let slot = match filters.iter().rposition(|f| *f < index).or(Some(0)) {
+                Some(i) if !self.filters.is_empty() => {
+                    if filters[i] > index && self.filters.len() > 1 {
+                        return Err("`--config` stands after the `--filter` that it is for".to_owned());
+                    }
+                    &mut self.filters[i].1
+                }
+                _ => &mut self.package_config,
+            };
+            if slot.replace(config).is_some() {
+                return Err("two `--config` for one filter".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::args::{Verb, parse};
+
+    type Pairs = (Vec<(String, Option<String>)>, Option<String>);
+
+    fn pairs(args: &str) -> Result<Pairs, String> {
+        let args = format!("tamis replay x {args}");
+        match parse(args.split_whitespace().map(Into::into)).map_err(|e| e.to_string())?.verb {
+            Verb::Replay(replay) => Ok((replay.filters, replay.package_config)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_config_belongs_to_the_filter_before_it() {
+        let own = |pairs: &[(&str, Option<&str>)]| -> Vec<(String, Option<String>)> {
+            pairs.iter().map(|(f, c)| ((*f).to_owned(), c.map(str::to_owned))).collect()
+        };
+        assert_eq!(
+            pairs("--filter a --filter b --config 2"),
+            Ok((own(&[("a", None), ("b", Some("2"))]), None))
+        );
+        assert_eq!(
+            pairs("--filter a --config 1 --filter b"),
+            Ok((own(&[("a", Some("1")), ("b", None)]), None))
+        );
+        assert_eq!(pairs("--config 1 --filter a"), Ok((own(&[("a", Some("1"))]), None)));
+        assert_eq!(pairs("--config 1"), Ok((vec![], Some("1".to_owned()))));
+        assert!(pairs("--config 1 --filter a --filter b").is_err());
+        assert!(pairs("--filter a --config 1 --config 2").is_err());
+    }
+}

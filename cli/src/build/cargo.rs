@@ -1,0 +1,201 @@
+//! Finds filter packages through cargo and has cargo build them.
+
+use super::{Built, Request, TARGET, gate, profile, section};
+use crate::failure::{Code, Failure, Result};
+use crate::plan::{Settings, read_file};
+use crate::ui::Ui;
+use cargo_metadata::{CrateType, Message, Metadata, MetadataCommand};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A package that builds a filter.
+#[derive(Debug, Clone)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Where its manifest is.
+    pub folder: PathBuf,
+    /// What the manifests say to tamis.
+    pub settings: Settings,
+    /// The folder of the workspace's manifest.
+    workspace: PathBuf,
+    /// Cargo's target folder.
+    target: PathBuf,
+    /// Name of the cdylib target.
+    library: String,
+}
+
+/// The filter packages of a folder, by name when names are given: the package of the folder itself if it is
+/// one, else those of the workspace.
+///
+/// # Errors
+/// When cargo cannot describe the folder, a setting is wrong, or there is no such package.
+pub fn packages(folder: &Path, names: &[String]) -> Result<Vec<Package>> {
+    let metadata = metadata(folder)?;
+    let all: Vec<&cargo_metadata::Package> = metadata.workspace_packages();
+    let library = |p: &cargo_metadata::Package| {
+        p.targets.iter().find(|t| t.crate_types.contains(&CrateType::CDyLib)).map(|t| t.name.clone())
+    };
+    let here = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let home = |p: &cargo_metadata::Package| {
+        let folder = p.manifest_path.parent().map(|d| d.as_std_path().to_owned()).unwrap_or_default();
+        std::fs::canonicalize(&folder).unwrap_or(folder)
+    };
+    // The package that the folder lies in: the deepest, since a root package holds the others.
+    let own = all
+        .iter()
+        .copied()
+        .filter(|p| here.starts_with(home(p)))
+        .max_by_key(|p| home(p).as_os_str().len())
+        .filter(|p| library(p).is_some());
+    let chosen: Vec<_> = if names.is_empty() {
+        match own {
+            Some(own) => vec![own],
+            None => all.iter().copied().filter(|p| library(p).is_some()).collect(),
+        }
+    } else {
+        for name in names {
+            if !all.iter().any(|p| p.name.as_str() == name) {
+                let failure = Failure::new(Code::NoPackage, format!("no package `{name}` in this workspace"));
+                let known: Vec<_> =
+                    all.iter().filter(|p| library(p).is_some()).map(|p| p.name.as_str()).collect();
+                return Err(failure.hint(format!("filter packages here: {}", known.join(", "))));
+            }
+        }
+        all.iter().copied().filter(|p| names.iter().any(|n| n == p.name.as_str())).collect()
+    };
+    if chosen.is_empty() {
+        let failure = Failure::new(Code::NoPackage, format!("no filter package in `{}`", folder.display()));
+        return Err(failure
+            .hint("a filter has `crate-type = [\"cdylib\"]` under `[lib]` of its Cargo.toml")
+            .run("tamis new NAME"));
+    }
+    let mut packages = Vec::new();
+    for package in chosen {
+        let Some(library) = library(package) else {
+            let failure = Failure::new(Code::NoPackage, format!("`{}` is no filter package", package.name));
+            return Err(
+                failure.hint("a filter has `crate-type = [\"cdylib\"]` under `[lib]` of its Cargo.toml")
+            );
+        };
+        packages.push(Package {
+            name: package.name.to_string(),
+            version: package.version.to_string(),
+            folder: package.manifest_path.parent().map(|p| p.as_std_path().to_owned()).unwrap_or_default(),
+            settings: Settings::resolve(&package.metadata, &metadata.workspace_metadata)?,
+            workspace: metadata.workspace_root.clone().into_std_path_buf(),
+            target: metadata.target_directory.clone().into_std_path_buf(),
+            library,
+        });
+    }
+    Ok(packages)
+}
+
+fn metadata(folder: &Path) -> Result<Metadata> {
+    MetadataCommand::new().current_dir(folder).no_deps().exec().map_err(|error| {
+        let text = format!("cannot read the package in `{}`", folder.display());
+        match error {
+            cargo_metadata::Error::CargoMetadata { stderr }
+                if stderr.contains("could not find `Cargo.toml`") =>
+            {
+                Failure::new(Code::NoPackage, format!("no package in `{}`", folder.display()))
+                    .hint("name a module: `--filter FILE.wasm`, or go to the folder of a filter package")
+            }
+            cargo_metadata::Error::CargoMetadata { stderr } => {
+                let cause = stderr.trim().trim_start_matches("error: ").to_owned();
+                Failure::because(Code::NoCargo, text, anyhow::anyhow!("{cause}"))
+            }
+            other => Failure::because(Code::NoCargo, text, other).run("tamis doctor"),
+        }
+    })
+}
+
+impl Package {
+    /// Has cargo build it, embeds name and version, and checks the module.
+    ///
+    /// # Errors
+    /// `build-failed`, `missing-target`, `too-large`; cargo's own messages have gone to stderr.
+    pub fn build(&self, request: &Request, ui: &mut Ui) -> Result<Built> {
+        let target = request.target.as_ref().or(self.settings.target.as_ref()).map_or(TARGET, |t| t);
+        let profile = request.profile.as_ref().or(self.settings.profile.as_ref()).map_or("release", |p| p);
+        ui.status("Building", &format!("{} v{} for {target} ({profile})", self.name, self.version));
+        let artifact = self.cargo_build(target, profile, ui)?;
+        let wasm = section::embed(&read_file(&artifact)?, &self.name, &self.version);
+        gate(self, &wasm, request.max_size.or(self.settings.max_size.map(|b| b.0)))?;
+        let folder = self.target.join("tamis");
+        let path = folder.join(format!("{}.wasm", self.name));
+        // Not over cargo's own file: that one is linked to what cargo thinks it built.
+        std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, &wasm)).map_err(|e| {
+            Failure::because(Code::CannotWrite, format!("cannot write `{}`", path.display()), e)
+        })?;
+        Ok(Built {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            folder: self.folder.clone(),
+            settings: self.settings.clone(),
+            wasm: path,
+            size: wasm.len() as u64,
+        })
+    }
+
+    fn cargo_build(&self, target: &str, profile: &str, ui: &mut Ui) -> Result<PathBuf> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(["build", "--lib", "--message-format=json-render-diagnostics", "--target", target]);
+        command.args(["--profile", profile, "--package", &self.name]);
+        if !ui.verbose() {
+            command.arg("--quiet");
+        }
+        command.current_dir(&self.folder).stdout(Stdio::piped());
+        if profile == "release" {
+            command.envs(profile::variables(&self.workspace));
+        }
+        let failed = |e| Failure::because(Code::NoCargo, "cannot start cargo", e).run("tamis doctor");
+        let mut child = command.spawn().map_err(failed)?;
+        let Some(stdout) = child.stdout.take() else {
+            return Err(Failure::new(Code::Internal, "cargo has no stdout"));
+        };
+        let mut artifact = None;
+        for message in Message::parse_stream(BufReader::new(stdout)) {
+            if let Ok(Message::CompilerArtifact(a)) = message
+                && a.target.name == self.library
+            {
+                artifact = a.filenames.into_iter().find(|f| f.extension() == Some("wasm")).or(artifact);
+            }
+        }
+        let status = child.wait().map_err(failed)?;
+        if crate::interrupt::asked() {
+            return Err(Failure::new(Code::Interrupted, "interrupted while building"));
+        }
+        if !status.success() {
+            return Err(self.explain(target));
+        }
+        artifact.map(Into::into).ok_or_else(|| {
+            Failure::new(Code::BuildFailed, format!("cargo built no wasm module for `{}`", self.name))
+        })
+    }
+
+    /// Why cargo failed: most often the target is missing, which cargo says in many words.
+    fn explain(&self, target: &str) -> Failure {
+        if !target_installed(target) {
+            let failure = Failure::new(Code::MissingTarget, format!("the compiler has no target `{target}`"));
+            return failure.run("tamis doctor --fix");
+        }
+        Failure::new(Code::BuildFailed, format!("cargo could not build `{}`", self.name))
+    }
+}
+
+/// True when the compiler has a standard library for the target.
+pub(crate) fn target_installed(target: &str) -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", target]).output();
+    let Ok(output) = output else { return false };
+    let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success()
+        && std::fs::read_dir(folder).is_ok_and(|entries| {
+            entries.flatten().any(|e| e.file_name().to_string_lossy().starts_with("libstd-"))
+        })
+}

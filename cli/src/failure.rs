@@ -1,0 +1,168 @@
+//! Why a command could not do its work: a stable code, what failed, the causes, and what to do.
+
+use crate::exit::Exit;
+use std::fmt;
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $exit:ident, $text:literal;)*) => {
+        /// Stable codes of failures; `tamis explain CODE` expands them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code { $(#[doc = $text] $name,)* }
+
+        impl Code {
+            /// All of them, for `tamis explain`.
+            pub const ALL: &[Code] = &[$(Code::$name,)*];
+
+            /// The name on screen.
+            pub const fn name(self) -> &'static str {
+                match self { $(Code::$name => $code,)* }
+            }
+
+            /// The exit code that goes with it.
+            pub const fn exit(self) -> Exit {
+                match self { $(Code::$name => Exit::$exit,)* }
+            }
+
+            /// What it means and what usually helps.
+            pub const fn text(self) -> &'static str {
+                match self { $(Code::$name => $text,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    Usage = "usage", Usage, "Two arguments contradict each other, or one is missing. `--help` shows what a command takes.";
+    UnknownSetting = "unknown-setting", Usage, "A key under `[package.metadata.tamis]` or `[workspace.metadata.tamis]` is not one that tamis knows, or has a value of the wrong type. Settings are checked so that a typing error cannot silently do nothing.";
+    BadName = "bad-name", Usage, "A package name is what cargo takes: letters, digits, `-` and `_`, beginning with a letter, and not a word of the language.";
+    UnknownTemplate = "unknown-template", Usage, "`tamis new --list` shows the templates and the values that each takes.";
+    FolderInUse = "folder-in-use", Usage, "`tamis new` never writes into a folder that has something in it.";
+    BadExpression = "bad-expression", Usage, "`--where` and `where:` are CEL over Envoy's attribute names, for instance `request.path.startsWith(\"/cart\") && response.code >= 500`.";
+    BadChain = "bad-chain", Usage, "A chain file is YAML: a list `filters:` of entries with `filter`, and optional `name`, `config`, `root-id`, `vm-id`, `vm-config`, `env`, `policy`.";
+    BuildFailed = "build-failed", Build, "cargo could not build the filter; its messages stand above.";
+    MissingTarget = "missing-target", Build, "The compiler has no standard library for the wasm target. `tamis doctor --fix` tries `rustup target add`.";
+    NoCargo = "no-cargo", Build, "`cargo` could not be started or could not describe the package. Filters are built with cargo 1.95 or newer.";
+    NoPackage = "no-package", Usage, "A filter is a package with `crate-type = [\"cdylib\"]`. None, or more than one, was found where one is needed.";
+    TooLarge = "too-large", Build, "The module is larger than `--max-size` allows.";
+    NothingRan = "nothing-ran", NothingRan, "No test was found or no exchange was selected. That is not success: a wrong path or expression must not make a green build.";
+    NoSuchFile = "no-such-file", Unreadable, "A file that was named does not exist or cannot be opened.";
+    BadCapture = "bad-capture", Unreadable, "The file is none of the formats that tamis reads: Envoy tap (JSON or length-delimited protobuf), Istio's JSON access log, tamis's own JSON lines; each may be gzipped.";
+    BadModule = "bad-module", Unreadable, "The file is not a Proxy-Wasm filter that Envoy would load. `tamis inspect FILE` shows what it has and what is missing.";
+    BadConfig = "bad-config", Unreadable, "A configuration file cannot be read.";
+    ConfigRefused = "config-refused", Unreadable, "The filter itself said no to its configuration (`proxy_on_vm_start` or `proxy_on_configure` returned false). Envoy would not take it either. What the filter logged stands with the error.";
+    StartFault = "start-fault", Findings, "The filter broke while it was started, before any traffic.";
+    BadTest = "bad-test", Unreadable, "A traffic test is YAML; the message names line and column.";
+    NoFilters = "no-filters", Unreadable, "The tour needs the three built filters. In a clone of the repository `cargo xtask demo` builds them.";
+    CannotWrite = "cannot-write", Bug, "An output file cannot be written: a full disk, a missing folder, missing rights.";
+    Interrupted = "interrupted", Interrupted, "The run was interrupted, or the reader of its output went away. What was done so far is reported.";
+    Internal = "internal-error", Bug, "A bug of tamis. Please report it with the command line and the output.";
+}
+
+/// What to do about a failure, as data: the terminal and JSON both show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// A command to paste.
+    Run(String),
+    /// Advice in words.
+    Say(String),
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hint::Run(command) => write!(f, "run `{command}`"),
+            Hint::Say(text) => f.write_str(text),
+        }
+    }
+}
+
+/// A failed command.
+#[derive(Debug)]
+pub struct Failure {
+    /// Stable code; decides the exit code.
+    pub code: Code,
+    /// What failed, and its causes.
+    pub error: anyhow::Error,
+    /// What would make it work.
+    pub hints: Vec<Hint>,
+}
+
+/// What commands return.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    /// A failure without a deeper cause.
+    pub fn new(code: Code, text: impl fmt::Display) -> Self {
+        Self { code, error: anyhow::anyhow!("{text}"), hints: Vec::new() }
+    }
+
+    /// A failure with its cause.
+    pub fn because(code: Code, text: impl fmt::Display, cause: impl Into<anyhow::Error>) -> Self {
+        Self { code, error: cause.into().context(text.to_string()), hints: Vec::new() }
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn hint(mut self, text: impl Into<String>) -> Self {
+        self.hints.push(Hint::Say(text.into()));
+        self
+    }
+
+    /// Adds a command that helps.
+    #[must_use]
+    pub fn run(mut self, command: impl Into<String>) -> Self {
+        self.hints.push(Hint::Run(command.into()));
+        self
+    }
+
+    /// The first line.
+    pub fn headline(&self) -> String {
+        self.error.to_string()
+    }
+
+    /// The causes, outermost first, each once.
+    pub fn causes(&self) -> Vec<String> {
+        let mut seen = self.headline();
+        let mut causes = Vec::new();
+        for cause in self.error.chain().skip(1) {
+            let text = cause.to_string();
+            if !seen.contains(&text) {
+                causes.push(text.clone());
+            }
+            seen = text;
+        }
+        causes
+    }
+}
+
+/// Failing to write is either a reader that went away (`| head`) or a disk that is full.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::because(Code::Interrupted, "output closed", error),
+            _ => Self::because(Code::CannotWrite, "cannot write", error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_the_headline_already_says_is_not_said_again() {
+        let failure =
+            Failure::because(Code::BadModule, "cannot load `x`: truncated", anyhow::anyhow!("truncated"));
+        assert_eq!(failure.causes(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn codes_are_unique() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|c| c.name()).collect();
+        names.extend(tamis_traffic::FaultKind::ALL.iter().map(|k| k.code()));
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}

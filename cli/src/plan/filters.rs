@@ -1,0 +1,177 @@
+//! Which filters, from which files, with which configuration.
+
+use super::Settings;
+use crate::build::{self, Built, Request};
+use crate::failure::{Code, Failure, Result};
+use crate::ui::Ui;
+use std::path::{Path, PathBuf};
+use tamis_host::{Engine, FailurePolicy, FilterSpec, Module};
+
+/// One filter of the chain to play.
+#[derive(Debug, Clone, Default)]
+pub struct FilterPlan {
+    /// Shown name; empty: the file's or the package's.
+    pub name: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// The configuration; none: the package's own, else empty.
+    pub config: Option<Vec<u8>>,
+    /// Envoy's `root_id`; none: the package's own, else empty.
+    pub root_id: Option<String>,
+    /// Envoy's `vm_id`.
+    pub vm_id: String,
+    /// The VM configuration.
+    pub vm_config: Vec<u8>,
+    /// Environment variables.
+    pub env: Vec<(String, String)>,
+    /// Failure policy; none: the run's.
+    pub policy: Option<FailurePolicy>,
+}
+
+/// A filter's origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A wasm file.
+    Wasm(PathBuf),
+    /// The folder of a package, which is built.
+    Package(PathBuf),
+    /// The bytes themselves, with a name for messages.
+    Bytes(String, Vec<u8>),
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self::Package(PathBuf::from("."))
+    }
+}
+
+impl Source {
+    /// A folder is a package, a file is a module.
+    ///
+    /// # Errors
+    /// When there is neither.
+    pub fn find(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Ok(Self::Package(path.to_owned()));
+        }
+        if path.is_file() {
+            return Ok(Self::Wasm(path.to_owned()));
+        }
+        let failure = Failure::new(Code::NoSuchFile, format!("no filter at `{}`", path.display()));
+        Err(failure.hint("`--filter` takes a wasm file or the folder of a filter package"))
+    }
+}
+
+/// A filter that is read and compiled.
+pub(crate) struct Loaded {
+    pub(crate) spec: FilterSpec,
+    /// What the package says, if it came from one.
+    pub(crate) settings: Settings,
+    pub(crate) size: usize,
+}
+
+impl FilterPlan {
+    /// A filter from this source, everything else by default.
+    pub fn new(source: Source) -> Self {
+        Self { source, ..Self::default() }
+    }
+
+    /// Builds or reads the filter, compiles it and puts its configuration together.
+    ///
+    /// # Errors
+    /// When it does not build, is no filter, or a file of it cannot be read.
+    pub(crate) fn load(&self, engine: &Engine, request: &Request, ui: &mut Ui) -> Result<Loaded> {
+        let mut built: Option<Built> = None;
+        let (label, bytes) = match &self.source {
+            Source::Wasm(path) => (path.display().to_string(), read_file(path)?),
+            Source::Bytes(name, bytes) => (name.clone(), bytes.clone()),
+            Source::Package(folder) => {
+                let done = build::one(folder, request, ui)?;
+                let bytes = read_file(&done.wasm)?;
+                let label = done.wasm.display().to_string();
+                built = Some(done);
+                (label, bytes)
+            }
+        };
+        let module = Module::load(engine, &bytes).map_err(|e| bad_module(&label, e))?;
+        let name = if !self.name.is_empty() {
+            self.name.clone()
+        } else if let Some(built) = &built {
+            built.name.clone()
+        } else {
+            Path::new(&label).file_stem().map_or_else(|| label.clone(), |s| s.to_string_lossy().into_owned())
+        };
+        let settings = built.as_ref().map(|b| b.settings.clone()).unwrap_or_default();
+        let mut spec = FilterSpec::new(name, module);
+        spec.config = match (&self.config, &built) {
+            (Some(config), _) => config.clone(),
+            (None, Some(built)) => built.default_config()?,
+            (None, None) => Vec::new(),
+        };
+        spec.root_id = self.root_id.clone().or_else(|| settings.root_id.clone()).unwrap_or_default();
+        spec.vm_id.clone_from(&self.vm_id);
+        spec.vm_config.clone_from(&self.vm_config);
+        spec.env.clone_from(&self.env);
+        if let Some(policy) = self.policy.or_else(|| settings.policy.map(Into::into)) {
+            spec.policy = policy;
+        }
+        Ok(Loaded { spec, settings, size: bytes.len() })
+    }
+}
+
+/// The failure for a module that the host does not take.
+pub(crate) fn bad_module(label: &str, error: tamis_host::LoadError) -> Failure {
+    let hint = error.hint().map(|h| h.to_string());
+    let failure = Failure::because(Code::BadModule, format!("cannot load filter `{label}`"), error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// Reads a file that the user named.
+///
+/// # Errors
+/// `no-such-file` with its path.
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path)
+        .map_err(|e| Failure::because(Code::NoSuchFile, format!("cannot read `{}`", path.display()), e))
+}
+
+/// The value of `--config`: a file when there is one of this name, else the text itself.
+///
+/// # Errors
+/// When it looks like the name of a file that does not exist.
+pub fn config_bytes(value: &str) -> Result<Vec<u8>> {
+    let path = Path::new(value);
+    if path.is_file() {
+        return read_file(path);
+    }
+    let text = value.trim_start();
+    if text.is_empty()
+        || text.starts_with(['{', '[', '"'])
+        || serde_json::from_str::<serde_json::Value>(text).is_ok()
+    {
+        return Ok(value.as_bytes().to_vec());
+    }
+    let failure = Failure::new(Code::BadConfig, format!("no configuration file `{value}`"));
+    Err(failure.hint("`--config` takes a file, or JSON such as `{\"a\":1}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_is_a_file_or_json_and_never_a_misspelt_file() {
+        assert_eq!(config_bytes(r#"{"a":1}"#).unwrap(), br#"{"a":1}"#);
+        assert_eq!(config_bytes("").unwrap(), b"");
+        assert_eq!(config_bytes("{ not json, but the filter's to judge").unwrap()[0], b'{');
+        assert_eq!(config_bytes("no/such/file.json").unwrap_err().code, Code::BadConfig);
+        assert!(
+            config_bytes(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+                .unwrap()
+                .starts_with(b"[package]")
+        );
+    }
+}

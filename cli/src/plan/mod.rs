@@ -1,0 +1,16 @@
+//! What to do, resolved from flags, `TAMIS_*` (clap reads those), package metadata and defaults.
+
+mod chain;
+mod filters;
+mod folders;
+mod host;
+mod settings;
+
+pub use chain::Chain;
+pub use filters::{FilterPlan, Source, config_bytes, read_file};
+pub use folders::cache_folder;
+pub use host::HostPlan;
+pub use settings::Settings;
+
+pub(crate) use filters::{Loaded, bad_module};
+pub(crate) use settings::nearest;

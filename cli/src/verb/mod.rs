@@ -1,0 +1,37 @@
+//! The commands, one file each.
+
+mod build;
+mod capture;
+mod completions;
+mod demo;
+mod doctor;
+mod explain;
+mod inspect;
+mod new;
+mod play;
+mod replay;
+mod test;
+
+use crate::args::Verb;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::ui::Ui;
+
+/// Does what was asked.
+///
+/// # Errors
+/// When it could not; findings are not errors but [`Exit::Findings`].
+pub fn run(verb: Verb, ui: &mut Ui) -> Result<Exit> {
+    match verb {
+        Verb::New(args) => new::run(&args, ui),
+        Verb::Build(args) => build::run(&args, ui),
+        Verb::Test(args) => test::run(&args, ui),
+        Verb::Replay(args) => replay::run(&args, ui),
+        Verb::Inspect(args) => inspect::run(&args, ui),
+        Verb::Capture(verb) => capture::run(&verb, ui),
+        Verb::Doctor(args) => doctor::run(&args, ui),
+        Verb::Explain(args) => explain::run(&args, ui),
+        Verb::Completions(args) => completions::run(&args, ui),
+        Verb::Demo(args) => demo::run(&args, ui),
+    }
+}

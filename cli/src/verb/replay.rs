@@ -1,0 +1,122 @@
+//! `tamis replay`.
+
+use super::play::{Play, Select, engine, start};
+use crate::args::{FailOn, ReplayArgs};
+use crate::build::Request;
+use crate::exit::Exit;
+use crate::failure::{Code, Failure, Result};
+use crate::plan::{Chain, FilterPlan, HostPlan, Settings, Source, config_bytes};
+use crate::report::{Files, Filter, Reports, Summary};
+use crate::ui::Ui;
+use std::path::Path;
+use tamis_traffic::Kind;
+use tamis_traffic::read::{self, ReadOptions, Reader};
+use tamis_traffic::redact::Secrets;
+
+pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
+    let select = Select::new(&args.select)?;
+    let plans = plans(args)?;
+    // Before anything is built: a wrong path should not cost a minute.
+    let mut reader = open(&args.captures)?;
+    let engine = engine(ui)?;
+    let request = Request { target: args.target.clone(), ..Request::default() };
+    let mut loaded = Vec::new();
+    for plan in &plans {
+        loaded.push(plan.load(&engine, &request, ui)?);
+    }
+    let settings = match loaded.as_slice() {
+        [one] => one.settings.clone(),
+        _ => Settings::default(),
+    };
+    let host = HostPlan::resolve(&args.host, &settings);
+    let mut builder = host.builder(&engine);
+    let mut filters = Vec::new();
+    for (mut one, plan) in loaded.into_iter().zip(&plans) {
+        if let (Some(policy), None) = (host.policy, plan.policy) {
+            one.spec.policy = policy;
+        }
+        filters.push(Filter {
+            name: one.spec.name.clone(),
+            size: one.size,
+            abi: one.spec.module.facts().abi.to_string(),
+        });
+        builder = builder.filter(one.spec);
+    }
+    let stage = start(builder, ui)?;
+    let mut reports = Reports::open(ui, &args.report)?;
+    let play = Play {
+        select: &select,
+        filters: &filters,
+        files: Files::new(reader.files()),
+        show: args.show,
+        secrets: if args.secrets { Secrets::Show } else { Secrets::Redact },
+        reports: &mut reports,
+    };
+    let played = play.run(stage, &mut reader, ui)?;
+    reports.finish()?;
+    if played.summary.interrupted {
+        return Ok(Exit::Interrupted);
+    }
+    if failed(&played.summary, &args.fail_on) {
+        return Ok(Exit::Findings);
+    }
+    if let Some(failure) = played.unreadable.into_iter().next() {
+        return Err(failure);
+    }
+    if played.summary.exchanges == 0 {
+        return Err(nothing_ran(played.summary.unselected));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Which filters, from the arguments.
+fn plans(args: &ReplayArgs) -> Result<Vec<FilterPlan>> {
+    if let Some(path) = &args.chain {
+        return Chain::read(path);
+    }
+    let config = |text: &Option<String>| text.as_deref().map(config_bytes).transpose();
+    if args.filters.is_empty() {
+        return Ok(vec![FilterPlan { config: config(&args.package_config)?, ..FilterPlan::default() }]);
+    }
+    let plan = |(filter, text): &(String, Option<String>)| {
+        let source = Source::find(Path::new(filter))?;
+        Ok(FilterPlan { config: config(text)?, ..FilterPlan::new(source) })
+    };
+    args.filters.iter().map(plan).collect()
+}
+
+/// Opens captures.
+pub(super) fn open(captures: &[std::path::PathBuf]) -> Result<Reader> {
+    read::open(captures, &ReadOptions::default()).map_err(unreadable)
+}
+
+/// The failure for a capture.
+pub(super) fn unreadable(error: read::ReadError) -> Failure {
+    let code = match &error {
+        read::ReadError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            Code::NoSuchFile
+        }
+        _ => Code::BadCapture,
+    };
+    let hint = error.hint();
+    Failure { code, error: anyhow::Error::new(error), hints: Vec::new() }.hint(hint)
+}
+
+/// The failure for a run without any exchange.
+pub(super) fn nothing_ran(unselected: u64) -> Failure {
+    match unselected {
+        0 => Failure::new(Code::NothingRan, "no exchange was played: the captures hold none"),
+        n => Failure::new(Code::NothingRan, "no exchange was played: none matches `--where`")
+            .hint(format!("{n} exchanges were looked at; `tamis capture stats` shows what there is")),
+    }
+}
+
+fn failed(summary: &Summary, fail_on: &[FailOn]) -> bool {
+    fail_on.iter().any(|what| match what {
+        FailOn::Changed => summary.verdicts.of(Kind::Changed) > 0,
+        FailOn::Answered => summary.verdicts.of(Kind::Answered) > 0,
+        FailOn::Broke => summary.broke(),
+        FailOn::Faults => summary.broke() || !summary.faults.is_empty(),
+        FailOn::Never => false,
+    })
+}

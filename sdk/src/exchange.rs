@@ -119,6 +119,11 @@ impl Exchange {
         tasks::forget(self.id);
     }
 
+    /// True while headers are in hand.
+    pub(crate) fn holds(&self) -> bool {
+        matches!(self.stage.get(), Stage::Request | Stage::Response)
+    }
+
     /// A waker of ours was used outside our own phase.
     pub(crate) fn woken(self: &Rc<Self>) {
         if matches!(self.stage.get(), Stage::Request | Stage::Forwarded | Stage::Response) {

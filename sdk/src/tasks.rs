@@ -106,7 +106,11 @@ pub(crate) fn drain() {
         CURRENT.set(id);
         match found {
             Live::Stream(exchange) => {
-                if let Some(exchange) = exchange.upgrade() {
+                let Some(exchange) = exchange.upgrade() else { continue };
+                if id == CALLBACK.get() && exchange.holds() {
+                    // Resuming a phase inside its own callback sends twice or hangs (facts 2.4): later.
+                    READY.with_borrow_mut(|ready| ready.push(id));
+                } else {
                     exchange.woken();
                 }
             }

@@ -5,6 +5,8 @@
 //! that reads one way only.
 
 mod config;
+#[cfg(not(target_family = "wasm"))]
+pub mod docs;
 mod edit;
 mod hash;
 mod path;

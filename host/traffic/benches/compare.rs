@@ -88,6 +88,7 @@ fn main() {
 
     for text in [
         r#"request.path.startsWith("/orders")"#,
+        r#"request.path.matches("^/orders/[0-9]+")"#,
         r#"request.method == "GET" && !("authorization" in request.headers)"#,
     ] {
         let condition = Where::parse(text).expect("the expression is right");

@@ -7,6 +7,7 @@ mod headers;
 mod names;
 mod nearest;
 mod parse;
+mod patterns;
 
 pub use attributes::ATTRIBUTES;
 pub use error::{WhereError, WhereErrorKind};
@@ -40,6 +41,7 @@ pub const MAX_LOOPS: usize = 2;
 pub struct Where {
     text: Arc<str>,
     expression: Arc<cel::IdedExpr>,
+    patterns: Arc<[patterns::Pattern]>,
     env: Arc<Env>,
 }
 
@@ -48,10 +50,15 @@ impl Where {
     ///
     /// # Errors
     /// With line and column: bad syntax, an attribute or function that does not exist (with the nearest
-    /// that does), or a limit.
+    /// that does), a bad regular expression, or a limit.
     pub fn parse(text: &str) -> Result<Self, WhereError> {
-        let expression = parse::parse(text)?;
-        Ok(Self { text: text.into(), expression: Arc::new(expression), env: Arc::new(Env::stdlib()) })
+        let (expression, patterns) = parse::parse(text)?;
+        Ok(Self {
+            text: text.into(),
+            expression: Arc::new(expression),
+            patterns: patterns.into(),
+            env: Arc::new(patterns::env()),
+        })
     }
 
     /// The expression as it was written.
@@ -63,9 +70,9 @@ impl Where {
     ///
     /// # Errors
     /// When the expression makes no sense for the values: types that do not fit, a result that is not a bool,
-    /// a bad regular expression. It would most likely fail for each exchange, so it is not a silent `false`.
+    /// a bad regular expression that is not a literal. It would most likely fail for each exchange, so it is not a silent `false`.
     pub fn matches(&self, exchange: &Exchange) -> Result<bool, WhereError> {
-        let attributes = attributes::Attributes::new(exchange);
+        let attributes = attributes::Attributes::new(exchange, &self.patterns);
         let mut context = Context::with_env(Arc::clone(&self.env));
         context.set_variable_resolver(&attributes);
         match Value::resolve_val(&self.expression, &context) {

@@ -2,6 +2,7 @@
 
 use super::flags;
 use super::headers::{Map, joined, text};
+use super::patterns::{self, Pattern};
 use crate::{Exchange, Headers, Message, Peer, Protocol};
 use cel::ExecutionError;
 use cel::common::traits::Indexer;
@@ -101,11 +102,12 @@ pub(super) fn is_group(name: &str) -> bool {
 #[derive(Debug)]
 pub(super) struct Attributes<'a> {
     exchange: &'a Exchange,
+    patterns: &'a [Pattern],
 }
 
 impl<'a> Attributes<'a> {
-    pub(super) fn new(exchange: &'a Exchange) -> Self {
-        Self { exchange }
+    pub(super) fn new(exchange: &'a Exchange, patterns: &'a [Pattern]) -> Self {
+        Self { exchange, patterns }
     }
 }
 
@@ -116,6 +118,9 @@ impl VariableResolver for Attributes<'_> {
             .find(|group| *group == name)
         {
             return Some(CowVal::owned(Group { name, exchange: self.exchange }));
+        }
+        if let Some(pattern) = patterns::find(self.patterns, name) {
+            return Some(CowVal::Borrowed(pattern));
         }
         value(self.exchange, name)
     }

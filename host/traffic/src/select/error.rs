@@ -44,6 +44,8 @@ pub enum WhereErrorKind {
     TooDeep,
     /// More loops inside each other than [`MAX_LOOPS`].
     TooManyLoops,
+    /// A literal pattern of `matches` is no regular expression; why.
+    Pattern(String),
     /// The result is not a bool; its type.
     NotBool(String),
     /// Evaluation failed; why.
@@ -100,6 +102,7 @@ impl fmt::Display for WhereErrorKind {
             }
             WhereErrorKind::TooDeep => write!(f, "nested deeper than {MAX_DEPTH} levels"),
             WhereErrorKind::TooManyLoops => write!(f, "more than {MAX_LOOPS} loops inside each other"),
+            WhereErrorKind::Pattern(reason) => write!(f, "not a regular expression: {reason}"),
             WhereErrorKind::NotBool(kind) => write!(f, "expression gives a {kind}, not a bool"),
             WhereErrorKind::Evaluation(text) => write!(f, "expression cannot be evaluated: {text}"),
         }

@@ -1,10 +1,11 @@
 //! Text to a checked expression.
 
+use super::patterns::{self, Pattern};
 use super::{MAX_DEPTH, MAX_LENGTH, WhereError, WhereErrorKind, names};
 use cel::IdedExpr;
 use cel::parser::{ParseErrors, Parser};
 
-pub(super) fn parse(text: &str) -> Result<IdedExpr, WhereError> {
+pub(super) fn parse(text: &str) -> Result<(IdedExpr, Vec<Pattern>), WhereError> {
     let at_start = |kind| WhereError { line: 1, column: 1, kind };
     if text.len() > MAX_LENGTH {
         return Err(at_start(WhereErrorKind::TooLong(text.len())));
@@ -16,9 +17,13 @@ pub(super) fn parse(text: &str) -> Result<IdedExpr, WhereError> {
         return Err(located(text, offset, WhereErrorKind::TooDeep));
     }
     let parser = Parser::new().max_recursion_depth(MAX_DEPTH as u16);
-    let (expression, source) = parser.parse_with_source_info(text).map_err(|errors| syntax(text, &errors))?;
+    let (mut expression, source) =
+        parser.parse_with_source_info(text).map_err(|errors| syntax(text, &errors))?;
     names::check(&expression, &source).map_err(|(offset, kind)| located(text, offset, kind))?;
-    Ok(expression)
+    let mut found = Vec::new();
+    patterns::take(&mut expression, &source, &mut found)
+        .map_err(|(offset, kind)| located(text, offset, kind))?;
+    Ok((expression, found))
 }
 
 /// Byte offset at which brackets outside of strings are nested too deep. The parser has a limit of its

@@ -68,6 +68,9 @@ fn conditions_that_hold() {
         "connection.mtls && connection.uri_san_peer_certificate == source.identity",
         "xds.route_name == 'checkout'",
         r#"request.path.matches("^/cart/[a-z]+")"#,
+        r#"matches(request.host, "^shop[.]") && !request.path.matches("^/orders")"#,
+        r#"request.headers.exists(name, name.matches("^x-") && request.headers[name].matches("Z.rich"))"#,
+        r#"request.path.matches("/" + "cart")"#,
         "has(request.path) && !has(request.referer) && !has(request.headers.nothing)",
         "request.referer == 'x' || true",
         "type(request.path) == string",
@@ -142,6 +145,12 @@ fn errors_say_where_and_what_would_work() {
     );
     refused("request.path == ", "column 17: ends too early", None);
     refused("'é' == ? 1", "column 8: unexpected '?'", None);
+    refused("request.path.matches('(a')", "column 22: not a regular expression: unclosed group", None);
+    refused(
+        "request.path.matches('(a{1000}){1000}')",
+        "column 22: not a regular expression: Compiled regex exceeds size limit of 1048576 bytes.",
+        None,
+    );
     refused("Foo{a: 1} == 1", "column 4: messages cannot be used here", None);
     refused("request.path", "expression gives a string, not a bool", Some(COMPARE));
     refused("request.path > 3", "expression cannot be evaluated: `>` does not take string and int", None);

@@ -1,0 +1,213 @@
+//! The operations of a script, one host call each.
+
+use crate::abi::*;
+use crate::script::{bytes, pairs, show, show_pairs};
+
+/// What an operation did: the status and what came with it.
+pub(crate) struct Done {
+    pub(crate) status: u32,
+    pub(crate) value: String,
+}
+
+impl From<u32> for Done {
+    fn from(status: u32) -> Self {
+        Self { status, value: String::new() }
+    }
+}
+
+/// Runs one operation that is a plain host call; `None` when there is no such operation.
+pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
+    let word = |i: usize| words.get(i).copied().unwrap_or("");
+    let text = |i: usize| bytes(word(i));
+    let number = |i: usize| word(i).parse::<i64>().unwrap_or(0) as u32;
+    let (mut at, mut len, mut more) = (0_u32, 0_u32, 0_u32);
+    let (a, l, m) = (&raw mut at, &raw mut len, &raw mut more);
+    // SAFETY (all calls below): pointers and lengths are those of live slices and locals.
+    macro_rules! call {
+        ($e:expr) => {
+            // SAFETY: see above.
+            unsafe { $e }
+        };
+    }
+    macro_rules! give {
+        ($status:expr) => {{
+            let status = $status;
+            // SAFETY: the host wrote both in the call before.
+            let got = unsafe { taken(at, len) };
+            Done { status, value: if status == 0 { show(&got) } else { String::new() } }
+        }};
+    }
+    Some(match op {
+        "get" => {
+            let k = text(1);
+            give!(call!(proxy_get_header_map_value(number(0), k.as_ptr(), k.len(), a, l)))
+        }
+        "add" | "rep" => {
+            let (k, v) = (text(1), text(2));
+            let f = if op == "add" { proxy_add_header_map_value } else { proxy_replace_header_map_value };
+            call!(f(number(0), k.as_ptr(), k.len(), v.as_ptr(), v.len())).into()
+        }
+        "rm" => {
+            let k = text(1);
+            call!(proxy_remove_header_map_value(number(0), k.as_ptr(), k.len())).into()
+        }
+        "pairs" => {
+            let status = call!(proxy_get_header_map_pairs(number(0), a, l));
+            // SAFETY: the host wrote both in the call before.
+            let got = unsafe { taken(at, len) };
+            Done { status, value: show_pairs(&got) }
+        }
+        "setpairs" => {
+            let p = pairs(word(1));
+            call!(proxy_set_header_map_pairs(number(0), p.as_ptr(), p.len())).into()
+        }
+        "setraw" => {
+            let p = text(1);
+            call!(proxy_set_header_map_pairs(number(0), p.as_ptr(), p.len())).into()
+        }
+        "size" => {
+            let status = call!(proxy_get_header_map_size(number(0), a));
+            Done { status, value: if status == 0 { at.to_string() } else { String::new() } }
+        }
+        "buf" => give!(call!(proxy_get_buffer_bytes(number(0), number(1), number(2), a, l))),
+        "bufstat" => {
+            let status = call!(proxy_get_buffer_status(number(0), a, l));
+            Done { status, value: if status == 0 { format!("{at} {len}") } else { String::new() } }
+        }
+        "setbuf" => {
+            let v = text(3);
+            call!(proxy_set_buffer_bytes(number(0), number(1), number(2), v.as_ptr(), v.len())).into()
+        }
+        "prop" => {
+            let path = text(0).iter().map(|b| if *b == b'.' { 0 } else { *b }).collect::<Vec<_>>();
+            give!(call!(proxy_get_property(path.as_ptr(), path.len(), a, l)))
+        }
+        "setprop" => {
+            let (k, v) = (text(0), text(1));
+            call!(proxy_set_property(k.as_ptr(), k.len(), v.as_ptr(), v.len())).into()
+        }
+        "reply" => {
+            let (body, details, headers) = (text(1), text(2), pairs(word(3)));
+            let grpc = word(4).parse().unwrap_or(-1);
+            call!(proxy_send_local_response(
+                number(0),
+                details.as_ptr(),
+                details.len(),
+                body.as_ptr(),
+                body.len(),
+                headers.as_ptr(),
+                headers.len(),
+                grpc
+            ))
+            .into()
+        }
+        "cont" => call!(proxy_continue_stream(number(0))).into(),
+        "close" => call!(proxy_close_stream(number(0))).into(),
+        "tick" => call!(proxy_set_tick_period_milliseconds(number(0))).into(),
+        "done" => call!(proxy_done()).into(),
+        "status" => {
+            let status = call!(proxy_get_status(a, l, m));
+            // SAFETY: the host wrote both in the call before.
+            let got = unsafe { taken(len, more) };
+            Done { status, value: format!("{at} {}", show(&got)) }
+        }
+        "sget" => {
+            let k = text(0);
+            let status = call!(proxy_get_shared_data(k.as_ptr(), k.len(), a, l, m));
+            // SAFETY: the host wrote both in the call before.
+            let got = unsafe { taken(at, len) };
+            let value = if status == 0 { format!("{} cas={}", show(&got), more != 0) } else { String::new() };
+            Done { status, value }
+        }
+        "sset" => {
+            let (k, v) = (text(0), text(1));
+            call!(proxy_set_shared_data(k.as_ptr(), k.len(), v.as_ptr(), v.len(), number(2))).into()
+        }
+        "mdef" => {
+            let k = text(1);
+            let status = call!(proxy_define_metric(number(0), k.as_ptr(), k.len(), a));
+            Done { status, value: format!("{at}") }
+        }
+        "minc" => call!(proxy_increment_metric(number(0), word(1).parse().unwrap_or(0))).into(),
+        "mrec" => call!(proxy_record_metric(number(0), word(1).parse().unwrap_or(0))).into(),
+        "mget" => {
+            let mut value = 0_u64;
+            let v = &raw mut value;
+            let status = call!(proxy_get_metric(number(0), v));
+            Done { status, value: if status == 0 { value.to_string() } else { String::new() } }
+        }
+        "qreg" => {
+            let k = text(0);
+            let status = call!(proxy_register_shared_queue(k.as_ptr(), k.len(), a));
+            Done { status, value: format!("{at}") }
+        }
+        "qput" => {
+            let v = text(1);
+            call!(proxy_enqueue_shared_queue(number(0), v.as_ptr(), v.len())).into()
+        }
+        "qget" => give!(call!(proxy_dequeue_shared_queue(number(0), a, l))),
+        "foreign" => {
+            let (k, v) = (text(0), text(1));
+            give!(call!(proxy_call_foreign_function(k.as_ptr(), k.len(), v.as_ptr(), v.len(), a, l)))
+        }
+        _ => return None,
+    })
+}
+
+/// Starts an HTTP call; gives the status and the token.
+pub(crate) fn http_call(words: &[&str]) -> (u32, u32) {
+    let word = |i: usize| words.get(i).copied().unwrap_or("");
+    let (cluster, headers, body) = (bytes(word(0)), pairs(word(2)), bytes(word(3)));
+    let timeout = word(1).parse::<i64>().unwrap_or(0) as u32;
+    let mut token = 0_u32;
+    // SAFETY: pointers and lengths are those of live slices and of one local.
+    let status = unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            std::ptr::null(),
+            0,
+            timeout,
+            &raw mut token,
+        )
+    };
+    (status, token)
+}
+
+/// Makes another context the one that calls act on.
+pub(crate) fn effective(id: u32) -> u32 {
+    // SAFETY: no pointer goes over.
+    unsafe { proxy_set_effective_context(id) }
+}
+
+/// Writes a log line at level warn.
+pub(crate) fn log(text: &str) {
+    // SAFETY: pointer and length of a live slice.
+    unsafe { proxy_log(3, text.as_ptr(), text.len()) };
+}
+
+/// Reads a request header without a trace in the log.
+pub(crate) fn request_header(name: &str) -> Option<Vec<u8>> {
+    let (mut at, mut len) = (0_u32, 0_u32);
+    // SAFETY: pointer and length of a live slice, and two locals.
+    unsafe {
+        match proxy_get_header_map_value(0, name.as_ptr(), name.len(), &raw mut at, &raw mut len) {
+            0 => Some(taken(at, len)),
+            _ => None,
+        }
+    }
+}
+
+/// The filter's configuration; readable in `proxy_on_configure` only.
+pub(crate) fn configuration(size: usize) -> Vec<u8> {
+    let (mut at, mut len) = (0_u32, 0_u32);
+    // SAFETY: two locals.
+    unsafe {
+        proxy_get_buffer_bytes(7, 0, size as u32, &raw mut at, &raw mut len);
+        taken(at, len)
+    }
+}

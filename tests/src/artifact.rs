@@ -1,0 +1,43 @@
+//! Wasm packages of this repository, built when a test asks for them.
+
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// The target that needs nothing of WASI.
+pub const PLAIN: &str = "wasm32-unknown-unknown";
+/// The target that filters are shipped for.
+pub const WASI: &str = "wasm32-wasip1";
+
+/// Builds `package` in release for `target` (nothing happens when it is fresh) and gives the module's path.
+///
+/// # Errors
+/// When the package does not build; a missing target is the likely reason, and the message says what to run.
+pub fn module(package: &str, target: &str) -> Result<PathBuf> {
+    let folder = target_folder()?;
+    let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+        .args(["build", "--quiet", "--release", "--target", target, "-p", package, "--target-dir"])
+        .arg(&folder)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start cargo")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("cannot build {package} for {target}; run `cargo xtask setup` for the target\n{said}");
+    }
+    let path = folder.join(target).join("release").join(package.replace('-', "_")).with_extension("wasm");
+    if !path.exists() {
+        bail!("{package} was built but {} is not there", path.display());
+    }
+    Ok(path)
+}
+
+/// Cargo's target folder, seen from the running test: `TARGET/debug/deps/test-hash`.
+///
+/// # Errors
+/// When the test does not lie in such a folder.
+pub fn target_folder() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("the test does not know where it is")?;
+    own.ancestors().nth(3).map(PathBuf::from).context("the test does not lie in cargo's target folder")
+}

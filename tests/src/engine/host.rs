@@ -1,0 +1,178 @@
+//! Rows played by our host.
+
+use super::{Observed, VM_PREFIX, real::configuration};
+use crate::peer::Seen;
+use crate::row::{self, End, Filter, Policy, Row, Step};
+use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tamis_host::{Answer, Answers, Engine, FailurePolicy, FilterSpec, Module, Stage};
+use tamis_traffic::{Body, Callout, Exchange, Headers, Log, Message, Outcome, Playback, Protocol, Slot};
+
+/// The host that all requests name.
+const HOST: &str = "shop.test";
+
+/// Plays a row. `guest` is the scripted guest.
+///
+/// # Errors
+/// When the stage does not start.
+pub fn play(engine: &Engine, guest: &Module, name: &str, row: &Row) -> Result<Observed> {
+    let mut builder = Stage::builder(engine).answers(Box::new(Told::new(row)));
+    for filter in &row.chain {
+        builder = builder.filter(spec(name, filter, guest));
+    }
+    let mut stage = builder.build().context("the stage does not start")?;
+    let mut seen = Observed::default();
+    take_logs(stage.start_logs(), &mut seen);
+    for cluster in row.callouts.iter().filter(|(_, answers)| !answers.is_empty()).map(|(name, _)| name) {
+        seen.callouts.insert(cluster.clone(), Vec::new());
+    }
+    let mut playback = Playback::default();
+    pass(&mut stage, row.beforehand, &mut playback, &mut seen);
+    for step in &row.exchanges {
+        playback.clear();
+        stage.play(&exchange(step), &mut playback);
+        take(&playback, &mut seen);
+        seen.upstream.extend(playback.upstream.get().map(|m| request_seen(m, false)));
+        seen.client.push(client_seen(&playback, step));
+    }
+    pass(&mut stage, row.afterwards, &mut playback, &mut seen);
+    Ok(seen)
+}
+
+fn pass(stage: &mut Stage, milliseconds: u64, playback: &mut Playback, seen: &mut Observed) {
+    if milliseconds > 0 {
+        playback.clear();
+        stage.advance(Duration::from_millis(milliseconds), playback);
+        take(playback, seen);
+    }
+}
+
+fn spec(row: &str, filter: &Filter, guest: &Module) -> FilterSpec {
+    let mut spec = FilterSpec::new(&filter.name, guest.clone());
+    spec.root_id.clone_from(&filter.name);
+    spec.vm_id = format!("{VM_PREFIX}{row}-{}", filter.vm.as_deref().unwrap_or(&filter.name));
+    spec.config = configuration(filter).into_bytes();
+    spec.allow_on_headers_stop_iteration = filter.allow_on_headers_stop_iteration;
+    spec.policy = match filter.policy {
+        Policy::Closed => FailurePolicy::Closed,
+        Policy::Open => FailurePolicy::Open,
+        Policy::Reload => FailurePolicy::Reload,
+        Policy::LegacyOpen => FailurePolicy::LegacyOpen,
+    };
+    spec
+}
+
+/// The exchange as Envoy's filters see it: pseudo headers in the order of the protocol, what the connection
+/// manager appends, no framing of the request, all of the response.
+fn exchange(step: &Step) -> Exchange {
+    let mut headers = Headers::new();
+    let pseudo =
+        [(":authority", HOST), (":path", step.path()), (":method", step.method()), (":scheme", "http")];
+    for at in if step.http2 { [2, 3, 0, 1] } else { [0, 1, 2, 3] } {
+        headers.push(pseudo[at].0.as_bytes(), pseudo[at].1.as_bytes());
+    }
+    headers.extend(step.all_headers());
+    headers.push(b"x-forwarded-proto", b"http");
+    let request = Message { headers, body: body(&step.body), trailers: Slot::none() };
+    let response = match step.answer.end {
+        End::Complete => Slot::some(message(&step.answer)),
+        _ => Slot::none(),
+    };
+    Exchange {
+        request: Slot::some(request),
+        response,
+        protocol: if step.http2 { Protocol::Http2 } else { Protocol::Http11 },
+        ..Exchange::default()
+    }
+}
+
+fn message(answer: &row::Answer) -> Message {
+    let mut headers: Headers = [(":status", answer.status.to_string())].into_iter().collect();
+    headers.extend(answer.all_headers());
+    Message { headers, body: body(&answer.body), trailers: Slot::none() }
+}
+
+fn body(pieces: &[String]) -> Body {
+    let bytes = pieces.concat().into_bytes();
+    let length = Some(bytes.len() as u64);
+    Body { bytes, chunks: pieces.iter().map(|p| p.len() as u32).collect(), truncated: false, length }
+}
+
+fn take(playback: &Playback, seen: &mut Observed) {
+    take_logs(&playback.logs, seen);
+    for callout in playback.callouts.iter().filter(|c| c.token != 0) {
+        seen.callouts.entry(callout.cluster.clone()).or_default().push(request_seen(&callout.request, false));
+    }
+}
+
+fn take_logs(logs: &[Log], seen: &mut Observed) {
+    let line = |log: &Log| String::from_utf8_lossy(&log.text).strip_prefix('~').map(str::to_owned);
+    seen.log.extend(logs.iter().filter_map(line));
+}
+
+/// As a peer on HTTP/1 would have read it.
+fn request_seen(message: &Message, bodiless: bool) -> Seen {
+    let text = |name: &str| message.headers.text(name).unwrap_or("").to_owned();
+    seen(message, format!("{} {}", text(":method"), text(":path")), bodiless)
+}
+
+fn client_seen(playback: &Playback, step: &Step) -> Seen {
+    let Some(reply) = playback.reply.get() else {
+        let start = match playback.outcome {
+            Outcome::Stuck | Outcome::Open => "no answer in time",
+            _ => "closed without an answer",
+        };
+        return Seen { start: start.into(), ..Seen::default() };
+    };
+    let mut seen =
+        seen(reply, reply.headers.text(":status").unwrap_or("").to_owned(), step.method() == "HEAD");
+    if playback.outcome == Outcome::Reset {
+        seen.odd.push("reset in the body".into());
+    }
+    seen
+}
+
+fn seen(message: &Message, start: String, bodiless: bool) -> Seen {
+    let mut seen = Seen { start, body: message.body.bytes.clone(), ..Seen::default() };
+    for (name, value) in message.headers.iter() {
+        let name = String::from_utf8_lossy(name).into_owned();
+        match name.as_str() {
+            ":authority" => seen.headers.push(("host".into(), value.to_vec())),
+            pseudo if pseudo.starts_with(':') => {}
+            _ => seen.headers.push((name, value.to_vec())),
+        }
+    }
+    if !bodiless {
+        seen.check_length();
+    }
+    seen
+}
+
+/// The clusters of the row.
+struct Told {
+    answers: BTreeMap<String, Vec<row::Answer>>,
+    calls: BTreeMap<String, usize>,
+}
+
+impl Told {
+    fn new(row: &Row) -> Self {
+        Self { answers: row.callouts.clone(), calls: BTreeMap::new() }
+    }
+}
+
+impl Answers for Told {
+    fn answer(&mut self, callout: &Callout) -> Answer {
+        let Some(answers) = self.answers.get(&callout.cluster) else { return Answer::UnknownCluster };
+        let call = self.calls.entry(callout.cluster.clone()).or_default();
+        let Some(answer) = answers.get(*call).or(answers.last()) else { return Answer::NoHosts };
+        *call += 1;
+        let after = Duration::from_millis(answer.after);
+        match answer.end {
+            End::Complete => Answer::Reply { message: message(answer), after },
+            End::Reset => Answer::Reset { after },
+            End::ResetMidBody => Answer::ResetMidBody { after },
+            End::Never => Answer::Timeout,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What was observed while a row was played, made comparable.
+//!
+//! What is taken off, and why:
+//! - `connection`, `keep-alive`, `transfer-encoding`, `proxy-connection` on the wire: they frame one
+//!   connection, and the host has none;
+//! - `date` of the client's answer: Envoy writes the time;
+//! - `x-envoy-internal` and `x-envoy-expected-rq-timeout-ms` of callouts: Envoy's async client adds them
+//!   after the filter;
+//! - log lines of Envoy's main thread: the canary VM and the main thread's own VM run `configure` and ticks
+//!   too, the host plays the worker's VM;
+//! - numbers of stream contexts: they are counted from 1 per filter in order of appearance, since an Envoy
+//!   that has served other rows is further on.
+
+use crate::peer::Seen;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// All that is compared.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// Log lines of the guests, in order.
+    pub log: Vec<String>,
+    /// What the upstream got, request after request.
+    pub upstream: Vec<Seen>,
+    /// What the clusters of callouts got.
+    pub callouts: BTreeMap<String, Vec<Seen>>,
+    /// What the client got, exchange after exchange.
+    pub client: Vec<Seen>,
+}
+
+impl Observed {
+    /// One text for comparison, for people and for the file that holds what is expected.
+    pub fn text(&self) -> String {
+        let mut text = String::from("log\n");
+        for line in number_streams(&self.log) {
+            // Writing into a string cannot fail.
+            let _ = writeln!(text, "  {line}");
+        }
+        let mut part = |title: &str, seen: &[Seen], drop: &[&str]| {
+            for one in seen {
+                let mut one = one.clone();
+                one.headers.retain(|(name, _)| !drop.contains(&name.as_str()));
+                let _ = writeln!(text, "{title}: {}", one.show().join("\n"));
+            }
+        };
+        part("upstream", &self.upstream, &[]);
+        for (cluster, seen) in &self.callouts {
+            part(cluster, seen, &["x-envoy-internal", "x-envoy-expected-rq-timeout-ms"]);
+        }
+        part("client", &self.client, &["date"]);
+        text
+    }
+}
+
+/// `a/17 rqh …` becomes `a/1 rqh …` when 17 is the first stream of `a`.
+fn number_streams(log: &[String]) -> Vec<String> {
+    let mut known: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let renumber = |line| {
+        let (who, rest) = str::split_once(line, ' ').unwrap_or((line, ""));
+        let Some((name, id)) = who.split_once('/').filter(|(_, id)| *id != "root") else {
+            return line.to_owned();
+        };
+        let ids = known.entry(name).or_default();
+        let at = ids.iter().position(|i| *i == id).unwrap_or_else(|| {
+            ids.push(id);
+            ids.len() - 1
+        });
+        format!("{name}/{} {rest}", at + 1)
+    };
+    log.iter().map(String::as_str).map(renumber).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_counted_per_filter_and_roots_stay() {
+        let log = ["a/root conf", "a/7 create", "b/9 create", "a/8 create", "a/7 rqh n=1"].map(String::from);
+        assert_eq!(
+            number_streams(&log),
+            ["a/root conf", "a/1 create", "b/1 create", "a/2 create", "a/1 rqh n=1"]
+        );
+    }
+}

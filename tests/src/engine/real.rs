@@ -1,0 +1,127 @@
+//! Rows played by a real Envoy: one process serves them all, each row with listener, VMs and peers of its
+//! own.
+
+use super::Observed;
+use crate::envoy::{self, Envoy};
+use crate::peer::{Upstream, exchange};
+use crate::row::{Filter, Policy, Row};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Every VM of the rows has an id that starts so.
+pub const VM_PREFIX: &str = "row-";
+
+/// Longest wait for the streams of a row to end. A dead VM never says so.
+const END_LIMIT: Duration = Duration::from_millis(500);
+
+/// An Envoy that is ready for a set of rows.
+pub struct Referee {
+    envoy: Envoy,
+    peers: BTreeMap<String, Peers>,
+}
+
+struct Peers {
+    upstream: Upstream,
+    callouts: BTreeMap<String, Upstream>,
+}
+
+impl Referee {
+    /// Starts peers and Envoy for the rows, by name. `guest` is the scripted guest.
+    ///
+    /// # Errors
+    /// When Envoy is missing or refuses a row's filters.
+    pub fn start(rows: &[(String, Row)], guest: &Path) -> Result<Self> {
+        let (mut listeners, mut clusters, mut peers) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for (name, row) in rows {
+            let upstream = Upstream::start(Vec::new())?;
+            let own = format!("up-{name}");
+            clusters.push(envoy::cluster(&own, Some(upstream.address())));
+            let mut callouts = BTreeMap::new();
+            for (cluster, answers) in &row.callouts {
+                let at = if answers.is_empty() {
+                    None
+                } else {
+                    let peer = Upstream::start(answers.clone())?;
+                    let at = peer.address();
+                    callouts.insert(cluster.clone(), peer);
+                    Some(at)
+                };
+                clusters.push(envoy::cluster(cluster, at));
+            }
+            let filters: Vec<Value> = row.chain.iter().map(|f| filter(name, f, guest)).collect();
+            listeners.push(envoy::listener(name, &filters, &own));
+            peers.insert(name.clone(), Peers { upstream, callouts });
+        }
+        Ok(Self { envoy: Envoy::start(&listeners, &clusters)?, peers })
+    }
+
+    /// Plays a row.
+    ///
+    /// # Errors
+    /// When Envoy cannot be reached, for instance because it crashed.
+    pub fn play(&self, name: &str, row: &Row) -> Result<Observed> {
+        let peers = self.peers.get(name).with_context(|| format!("Envoy was not started with {name}"))?;
+        let mut seen = Observed::default();
+        let proxy = self.envoy.listener(name)?;
+        std::thread::sleep(Duration::from_millis(row.beforehand));
+        for step in &row.exchanges {
+            peers.upstream.set(step.answer.clone());
+            seen.client.push(exchange(proxy, step)?);
+            self.wait_for_end(row);
+            seen.upstream.extend(peers.upstream.take());
+        }
+        std::thread::sleep(Duration::from_millis(row.afterwards));
+        seen.log = self.log(row);
+        for (cluster, peer) in &peers.callouts {
+            seen.callouts.insert(cluster.clone(), peer.take());
+        }
+        Ok(seen)
+    }
+
+    /// The guests' lines of this row, off the worker thread.
+    fn log(&self, row: &Row) -> Vec<String> {
+        let line = |l: envoy::Line| {
+            let text = l.text.split_once('~').filter(|_| !l.main_thread)?.1.to_owned();
+            let name = text.split('/').next().unwrap_or("");
+            row.chain.iter().any(|f| f.name == name).then_some(text)
+        };
+        self.envoy.lines().into_iter().filter_map(line).collect()
+    }
+
+    /// Until every stream that began is deleted.
+    fn wait_for_end(&self, row: &Row) {
+        let end = Instant::now() + END_LIMIT;
+        while Instant::now() < end {
+            let log = self.log(row);
+            let count = |phase: &str| log.iter().filter(|l| l.split(' ').nth(1) == Some(phase)).count();
+            if count("create") > 0 && count("create") == count("delete") {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn filter(row: &str, filter: &Filter, guest: &Path) -> Value {
+    let mut extra = match filter.policy {
+        Policy::Closed => json!({ "failure_policy": "FAIL_CLOSED" }),
+        Policy::Open => json!({ "failure_policy": "FAIL_OPEN" }),
+        Policy::Reload => json!({ "failure_policy": "FAIL_RELOAD" }),
+        Policy::LegacyOpen => json!({ "fail_open": true }),
+    };
+    if filter.allow_on_headers_stop_iteration {
+        extra["allow_on_headers_stop_iteration"] = json!(true);
+    }
+    let vm = filter.vm.as_deref().unwrap_or(&filter.name);
+    let config = configuration(filter);
+    envoy::filter(&filter.name, &format!("{VM_PREFIX}{row}-{vm}"), guest, &config, &extra)
+}
+
+/// The guest's configuration: its name and what its callbacks do.
+pub(super) fn configuration(filter: &Filter) -> String {
+    let script = filter.script.split_whitespace().collect::<Vec<_>>().join(" ");
+    if script.is_empty() { filter.name.clone() } else { format!("{} | {script}", filter.name) }
+}

@@ -1,0 +1,72 @@
+//! A client that sends one request and writes down what comes back.
+
+use super::http2;
+use super::message::{Ended, Seen, read};
+use crate::row::Step;
+use anyhow::Result;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// How long it waits for an answer to start. Longer than Envoy's idle timeout in the rows.
+const FIRST: Duration = Duration::from_millis(2500);
+/// How long it waits for the rest of a body.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// Between two pieces of a body, so that each arrives alone.
+const BETWEEN: Duration = Duration::from_millis(30);
+
+/// The host that all requests name.
+pub(crate) const HOST: &str = "shop.test";
+
+/// Plays the request of a step against a proxy.
+///
+/// # Errors
+/// When the proxy cannot be reached; whatever it answers is no error.
+pub fn exchange(proxy: SocketAddr, step: &Step) -> Result<Seen> {
+    if step.http2 {
+        return http2::exchange(proxy, step);
+    }
+    let mut stream = TcpStream::connect_timeout(&proxy, FIRST)?;
+    stream.set_nodelay(true)?;
+    let mut bytes = format!("{} {} HTTP/1.1\r\nhost: {HOST}\r\n", step.method(), step.path()).into_bytes();
+    for (name, value) in step.all_headers() {
+        bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    if step.chunked {
+        bytes.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    // A proxy that answers early closes early; its answer still counts.
+    let _ = send(&mut stream, bytes, step);
+    let bodiless = step.method() == "HEAD";
+    let (ended, mut seen) = read(&mut stream, FIRST, PATIENCE, bodiless);
+    match ended {
+        Ended::Message => {}
+        Ended::Closed => seen.start = "closed without an answer".into(),
+        Ended::Nothing => seen.start = "no answer in time".into(),
+    }
+    Ok(seen)
+}
+
+fn send(stream: &mut TcpStream, mut bytes: Vec<u8>, step: &Step) -> std::io::Result<()> {
+    for (i, text) in step.body.iter().enumerate() {
+        if i > 0 {
+            std::thread::sleep(BETWEEN);
+        }
+        bytes.extend_from_slice(&piece(text, step.chunked));
+        stream.write_all(&bytes)?;
+        bytes.clear();
+    }
+    if step.chunked {
+        if !step.body.is_empty() {
+            std::thread::sleep(BETWEEN);
+        }
+        bytes.extend_from_slice(b"0\r\n\r\n");
+    }
+    stream.write_all(&bytes)
+}
+
+/// A piece of a body as it goes on the wire.
+pub(crate) fn piece(text: &str, chunked: bool) -> Vec<u8> {
+    if chunked { format!("{:x}\r\n{text}\r\n", text.len()).into_bytes() } else { text.as_bytes().to_vec() }
+}

@@ -1,0 +1,12 @@
+//! The two ends of the wire: a client and an upstream that do exactly what a row says and write down what
+//! they saw.
+
+mod client;
+mod http2;
+mod message;
+mod upstream;
+
+pub use client::exchange;
+pub use message::Seen;
+pub(crate) use message::answer;
+pub use upstream::Upstream;

@@ -1,0 +1,135 @@
+//! An upstream that answers as told.
+
+use super::message::{Ended, Seen, read};
+use crate::row::{Answer, End};
+use anyhow::Result;
+use std::io::Write;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A connection without a request is given up after this.
+const IDLE: Duration = Duration::from_secs(30);
+/// A request body that stops short is answered after this.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// Between two pieces of a body, so that each arrives alone.
+const BETWEEN: Duration = Duration::from_millis(30);
+/// The thread of an answer that never comes ends some time.
+const NEVER: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+struct Plan {
+    answers: Vec<Answer>,
+    next: usize,
+    seen: Vec<Seen>,
+}
+
+/// A server on a port of its own. Lives as long as the test's process: its threads only wait.
+pub struct Upstream {
+    at: SocketAddr,
+    plan: Arc<Mutex<Plan>>,
+}
+
+impl Upstream {
+    /// Starts it; it answers with these in turn, the last one for ever.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub fn start(answers: Vec<Answer>) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let at = listener.local_addr()?;
+        let plan = Arc::new(Mutex::new(Plan { answers, ..Plan::default() }));
+        let shared = Arc::clone(&plan);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let plan = Arc::clone(&shared);
+                std::thread::spawn(move || serve(stream, &plan));
+            }
+        });
+        Ok(Self { at, plan })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.at
+    }
+
+    /// From now on it gives this answer.
+    pub fn set(&self, answer: Answer) {
+        let mut plan = lock(&self.plan);
+        plan.answers = vec![answer];
+        plan.next = 0;
+    }
+
+    /// The requests since the last time this was asked.
+    pub fn take(&self) -> Vec<Seen> {
+        std::mem::take(&mut lock(&self.plan).seen)
+    }
+}
+
+fn lock(plan: &Mutex<Plan>) -> std::sync::MutexGuard<'_, Plan> {
+    plan.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn serve(mut stream: TcpStream, plan: &Mutex<Plan>) {
+    // Without it the pieces of a body wait for each other.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    loop {
+        let (ended, seen) = read(&mut stream, IDLE, PATIENCE, false);
+        if ended != Ended::Message {
+            return;
+        }
+        let answer = {
+            let mut plan = lock(plan);
+            plan.seen.push(seen);
+            let answer = plan.answers.get(plan.next).or(plan.answers.last()).cloned().unwrap_or_default();
+            plan.next += 1;
+            answer
+        };
+        // A peer that left early is the row's business.
+        if !give(&mut stream, &answer).unwrap_or(false) {
+            let _ = stream.shutdown(Shutdown::Both);
+            return;
+        }
+    }
+}
+
+/// Sends the answer; true when the connection can go on.
+fn give(stream: &mut TcpStream, answer: &Answer) -> std::io::Result<bool> {
+    std::thread::sleep(Duration::from_millis(answer.after));
+    match answer.end {
+        End::Reset => return Ok(false),
+        End::Never => {
+            std::thread::sleep(NEVER);
+            return Ok(false);
+        }
+        End::Complete | End::ResetMidBody => {}
+    }
+    let mut bytes = format!("HTTP/1.1 {} Told\r\n", answer.status).into_bytes();
+    for (name, value) in answer.all_headers() {
+        bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    for (i, piece) in answer.body.iter().enumerate() {
+        if i > 0 {
+            std::thread::sleep(BETWEEN);
+        }
+        bytes.extend_from_slice(&super::client::piece(piece, answer.chunked));
+        stream.write_all(&bytes)?;
+        bytes.clear();
+        if answer.end == End::ResetMidBody {
+            std::thread::sleep(BETWEEN);
+            return Ok(false);
+        }
+    }
+    if answer.chunked {
+        if !answer.body.is_empty() {
+            std::thread::sleep(BETWEEN);
+        }
+        bytes.extend_from_slice(b"0\r\n\r\n");
+    }
+    stream.write_all(&bytes)?;
+    Ok(true)
+}

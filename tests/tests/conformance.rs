@@ -1,0 +1,115 @@
+//! Rows of the conformance table, played by a real Envoy and by our host, compared as text.
+//!
+//! A row is `conformance/NAME.yaml`; what Envoy 1.40 does is `conformance/NAME.txt` beside it, written by
+//! `BLESS=1 cargo test -p tamis-tests --test conformance` and read by a person before it is committed.
+//! Envoy is played live each time, so that neither the file nor our host can drift from it.
+
+use anyhow::Result;
+use std::path::PathBuf;
+use tamis_host::{Engine, EngineOptions, Module};
+use tamis_tests::artifact::{self, PLAIN};
+use tamis_tests::engine::{Referee, play_on_host};
+use tamis_tests::row::{self, Row};
+use tamis_tests::tree;
+
+fn folder() -> PathBuf {
+    tree::root().join("tests/conformance")
+}
+
+fn rows() -> Result<Vec<(String, Row)>> {
+    let only = std::env::var("ROW").unwrap_or_default();
+    tree::files(&folder(), ".yaml")
+        .iter()
+        .map(|p| row::read(p))
+        .filter(|r| r.as_ref().is_ok_and(|(name, _)| name.starts_with(&only)) || r.is_err())
+        .collect()
+}
+
+fn expected(name: &str) -> String {
+    std::fs::read_to_string(folder().join(name).with_extension("txt")).unwrap_or_default()
+}
+
+#[test]
+fn envoy_does_what_the_table_says() -> Result<()> {
+    let rows = rows()?;
+    let referee = Referee::start(&rows, &artifact::module("tamis-guest", PLAIN)?)?;
+    let mut report = Report::default();
+    for (name, row) in &rows {
+        let text = referee.play(name, row)?.text();
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(folder().join(name).with_extension("txt"), &text)?;
+        }
+        report.add(name, row, &text);
+    }
+    report.finish("Envoy");
+    Ok(())
+}
+
+#[test]
+fn the_host_does_what_envoy_does() -> Result<()> {
+    let engine = Engine::new(&EngineOptions::default())?;
+    let guest = Module::load(&engine, &std::fs::read(artifact::module("tamis-guest", PLAIN)?)?)?;
+    let mut report = Report::default();
+    for (name, row) in &rows()? {
+        report.add(name, row, &play_on_host(&engine, &guest, name, row)?.text());
+    }
+    report.finish("the host");
+    Ok(())
+}
+
+#[derive(Default)]
+struct Report {
+    rows: usize,
+    differences: Vec<String>,
+}
+
+impl Report {
+    fn add(&mut self, name: &str, row: &Row, got: &str) {
+        self.rows += 1;
+        let want = expected(name);
+        if want != got {
+            self.differences.push(format!("{name}: {}\n{}", row.says, difference(&want, got)));
+        }
+    }
+
+    fn finish(self, who: &str) {
+        assert!(self.rows > 0, "there are no rows");
+        assert!(
+            self.differences.is_empty(),
+            "{who} differs in {} of {} rows (- the table, + {who})\n\n{}",
+            self.differences.len(),
+            self.rows,
+            self.differences.join("\n")
+        );
+    }
+}
+
+/// Both texts line by line: common lines as they are, others with `-` or `+`.
+fn difference(want: &str, got: &str) -> String {
+    let (want, got): (Vec<&str>, Vec<&str>) = (want.lines().collect(), got.lines().collect());
+    let mut longest = vec![vec![0; got.len() + 1]; want.len() + 1];
+    for i in (0..want.len()).rev() {
+        for j in (0..got.len()).rev() {
+            longest[i][j] = if want[i] == got[j] {
+                longest[i + 1][j + 1] + 1
+            } else {
+                longest[i + 1][j].max(longest[i][j + 1])
+            };
+        }
+    }
+    let (mut i, mut j, mut text) = (0, 0, String::new());
+    while i < want.len() || j < got.len() {
+        let (sign, line) = if i < want.len() && j < got.len() && want[i] == got[j] {
+            (i, j) = (i + 1, j + 1);
+            (' ', want[i - 1])
+        } else if j == got.len() || (i < want.len() && longest[i + 1][j] >= longest[i][j + 1]) {
+            i += 1;
+            ('-', want[i - 1])
+        } else {
+            j += 1;
+            ('+', got[j - 1])
+        };
+        text.push_str(&format!("  {sign} {line}\n"));
+    }
+    text
+}

@@ -7,9 +7,11 @@ use crate::filter::{OnError, Work};
 use crate::next::Shared;
 use crate::response::Kind;
 use crate::root::RootState;
+use crate::tasks::WakeId;
 use crate::{Error, Next, Reply, Request, Response, Result, host, log, tasks};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use tamis_abi::{Action, BufferType, MapType, StreamType};
 
@@ -48,7 +50,9 @@ pub(crate) struct Exchange {
     stage: Cell<Stage>,
     shared: Rc<Shared>,
     work: RefCell<Option<Work>>,
-    waker: RefCell<Option<Waker>>,
+    wake: RefCell<Option<Arc<WakeId>>>,
+    /// Wakers can find it.
+    known: Cell<bool>,
 }
 
 impl Exchange {
@@ -59,7 +63,8 @@ impl Exchange {
             stage: Cell::new(Stage::Start),
             shared: Rc::default(),
             work: RefCell::new(None),
-            waker: RefCell::new(None),
+            wake: RefCell::new(None),
+            known: Cell::new(false),
         })
     }
 
@@ -115,8 +120,12 @@ impl Exchange {
     pub(crate) fn end(&self) {
         tasks::enter(self.id, self.root.id());
         self.close(Stage::Ended);
-        self.waker.borrow_mut().take();
-        tasks::forget(self.id);
+        if let Some(wake) = self.wake.borrow_mut().take() {
+            tasks::spare(wake);
+        }
+        if self.known.take() {
+            tasks::forget(self.id);
+        }
     }
 
     /// True while headers are in hand.
@@ -142,21 +151,28 @@ impl Exchange {
     fn poll(self: &Rc<Self>) -> Option<Result<Response>> {
         // Taken out, so that nothing is borrowed while the author's code runs.
         let mut work = self.work.borrow_mut().take()?;
-        let waker = self.waker.borrow_mut().take().unwrap_or_else(|| tasks::waker(self.id));
+        let wake = self.wake.borrow_mut().take().unwrap_or_else(|| tasks::wake_id(self.id));
+        let waker = Waker::from(wake.clone());
         let done = match work.as_mut().poll(&mut Context::from_waker(&waker)) {
             std::task::Poll::Ready(done) => Some(done),
             std::task::Poll::Pending => {
                 *self.work.borrow_mut() = Some(work);
-                tasks::keep_stream(self.id, self);
                 None
             }
         };
-        *self.waker.borrow_mut() = Some(waker);
+        drop(waker);
+        if done.is_none() && tasks::is_kept(&wake) && !self.known.replace(true) {
+            tasks::keep_stream(self.id, self);
+        }
+        *self.wake.borrow_mut() = Some(wake);
         done
     }
 
     fn step(self: &Rc<Self>, place: Place) -> Action {
         let Some(done) = tasks::poll_settled(self.id, || self.poll()) else {
+            if tasks::is_ready(self.id) && !self.known.replace(true) {
+                tasks::keep_stream(self.id, self);
+            }
             return match self.stage.get() {
                 Stage::Request if self.shared.forwarded.get() => self.go_on(place, Stage::Forwarded),
                 Stage::Request | Stage::Response => Action::Pause,

@@ -150,10 +150,10 @@ impl Headers {
         match self.live {
             Some(live) => {
                 told("set a header", host::header_replace(live.map, name, value))?;
-                let resolved = resolve_in(self.live, name).to_ascii_lowercase();
+                let name = resolve_in(self.live, name);
                 if let Some(table) = self.table.get_mut() {
-                    table.remove(&resolved);
-                    table.push(&resolved, value);
+                    table.remove(name);
+                    table.push(name, value);
                 }
             }
             None => {
@@ -191,9 +191,9 @@ impl Headers {
         if let Some(live) = self.live {
             told("remove a header", host::header_remove(live.map, name))?;
         }
-        let resolved = resolve_in(self.live, name).to_vec();
+        let name = resolve_in(self.live, name);
         if let Some(table) = self.table.get_mut() {
-            table.remove(&resolved);
+            table.remove(name);
         }
         Ok(())
     }
@@ -260,7 +260,10 @@ fn lossy(name: &[u8]) -> String {
 
 /// Envoy takes any bytes here and fails the request at the router (facts 2.1.8).
 fn check(name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
-    let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let token = |byte: &u8| {
+        matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'!' | b'#' | b'$' | b'%' | b'&'
+            | b'\'' | b'*' | b'+' | b'.' | b'^' | b'`' | b'|' | b'~')
+    };
     let bare = name.strip_prefix(b":").unwrap_or(name);
     if bare.is_empty() || !bare.iter().all(token) {
         return Err(HeaderError::BadName(lossy(name)));

@@ -68,7 +68,7 @@ impl RootState {
             timers: RefCell::new(Vec::new()),
             armed_ms: Cell::new(0),
             tasks: RefCell::new(Vec::new()),
-            waker: tasks::waker(id),
+            waker: Waker::from(tasks::wake_id(id)),
         });
         tasks::keep_root(id, &root);
         root

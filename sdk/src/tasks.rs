@@ -7,7 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::task::Wake;
 
 /// How often a task may wake itself within one poll before it has to wait for the next event, so that a
 /// future that always wakes itself can not hang the worker.
@@ -16,6 +17,7 @@ const SELF_WAKES: usize = 32;
 thread_local! {
     static READY: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
     static LIVE: RefCell<BTreeMap<u32, Live>> = const { RefCell::new(BTreeMap::new()) };
+    static SPARE: Cell<Option<Arc<WakeId>>> = const { Cell::new(None) };
     static CALLBACK: Cell<u32> = const { Cell::new(0) };
     static ROOT: Cell<u32> = const { Cell::new(0) };
     static CURRENT: Cell<u32> = const { Cell::new(0) };
@@ -27,17 +29,36 @@ enum Live {
     Root(Weak<RootState>),
 }
 
-struct WakeId(u32);
+/// Names a context to wakers.
+pub(crate) struct WakeId(AtomicU32);
 
 impl Wake for WakeId {
     fn wake(self: Arc<Self>) {
-        READY.with_borrow_mut(|ready| ready.push(self.0));
+        READY.with_borrow_mut(|ready| ready.push(self.0.load(Relaxed)));
     }
 }
 
-/// A waker that names this context.
-pub(crate) fn waker(id: u32) -> Waker {
-    Waker::from(Arc::new(WakeId(id)))
+/// What wakers of this context are made of. One that nobody holds any more is used again.
+pub(crate) fn wake_id(id: u32) -> Arc<WakeId> {
+    match SPARE.take() {
+        Some(spare) => {
+            spare.0.store(id, Relaxed);
+            spare
+        }
+        None => Arc::new(WakeId(AtomicU32::new(id))),
+    }
+}
+
+/// Takes it back, when no waker is left that could still name the old context.
+pub(crate) fn spare(id: Arc<WakeId>) {
+    if !is_kept(&id) {
+        let _ = SPARE.try_with(|spare| spare.set(Some(id)));
+    }
+}
+
+/// True when somebody kept a waker.
+pub(crate) fn is_kept(id: &Arc<WakeId>) -> bool {
+    Arc::strong_count(id) > 1
 }
 
 /// The host calls into this context, a child of this root, now.
@@ -69,6 +90,11 @@ pub(crate) fn keep_root(id: u32, root: &Rc<RootState>) {
 /// Forgets a context.
 pub(crate) fn forget(id: u32) {
     let _ = LIVE.try_with(|live| live.borrow_mut().remove(&id));
+}
+
+/// True when this context waits to be polled.
+pub(crate) fn is_ready(id: u32) -> bool {
+    READY.with_borrow(|ready| ready.contains(&id))
 }
 
 /// Polls until the task is done or waits for somebody else.

@@ -82,6 +82,15 @@ impl Filter for Probe {
                 })
                 .await;
             }
+            b"/patient" => {
+                let mut left = 50;
+                poll_fn(move |context| {
+                    left -= 1;
+                    context.waker().wake_by_ref();
+                    if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+            }
             b"/background" => self.root.spawn(async {
                 let good = idp().send().await.is_ok_and(|reply| reply.is_success());
                 metrics::gauge("background").set(good.into());
@@ -208,6 +217,11 @@ fn a_silent_service_holds_the_request_and_the_end_drops_the_future() {
 #[test]
 fn a_future_that_always_wakes_itself_does_not_hang() {
     assert_eq!(proxy().play(Message::get("/spin")).reply, None);
+    assert_eq!(
+        proxy().play(Message::get("/patient")).upstream,
+        None,
+        "not resumed in its own phase (facts 2.4)"
+    );
     assert!(proxy().play(Message::get("/yield")).reply.is_some(), "waking oneself a few times is fine");
 }
 

@@ -31,7 +31,13 @@ impl Select {
         let filter = match &args.condition {
             None => None,
             Some(text) => Some(Where::parse(text).map_err(|e| {
-                Failure::because(Code::BadExpression, format!("cannot read the expression `{text}`"), e)
+                let hint = e.hint();
+                let failure =
+                    Failure::because(Code::BadExpression, format!("cannot read the expression `{text}`"), e);
+                match hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
             })?),
         };
         Ok(Self { filter, limit: args.limit.unwrap_or(u64::MAX) })

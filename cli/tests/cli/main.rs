@@ -1,0 +1,11 @@
+//! The real binary, in an empty folder: what it prints and how it ends.
+
+mod bad_captures;
+mod bad_filters;
+mod capture;
+mod exit_codes;
+mod flow;
+mod guests;
+mod machine;
+mod replay;
+mod support;

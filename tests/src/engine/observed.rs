@@ -3,7 +3,10 @@
 //! What is taken off, and why:
 //! - `connection`, `keep-alive`, `transfer-encoding`, `proxy-connection` on the wire: they frame one
 //!   connection, and the host has none;
-//! - `date` of the client's answer: Envoy writes the time;
+//! - `date` of the answer, on the wire and in `proxy_on_log`: Envoy writes the time;
+//! - the value of `x-envoy-upstream-service-time` in answers of callouts: milliseconds;
+//! - `content-length: 0` of the client's answer: the HTTP/1 codec writes it where a message ends with its
+//!   headers;
 //! - `x-envoy-internal` and `x-envoy-expected-rq-timeout-ms` of callouts: Envoy's async client adds them
 //!   after the filter;
 //! - log lines of Envoy's main thread: the canary VM and the main thread's own VM run `configure` and ticks
@@ -34,12 +37,14 @@ impl Observed {
         let mut text = String::from("log\n");
         for line in number_streams(&self.log) {
             // Writing into a string cannot fail.
-            let _ = writeln!(text, "  {line}");
+            let _ = writeln!(text, "  {}", without_times(&line));
         }
         let mut part = |title: &str, seen: &[Seen], drop: &[&str]| {
             for one in seen {
                 let mut one = one.clone();
-                one.headers.retain(|(name, _)| !drop.contains(&name.as_str()));
+                let codec =
+                    |name: &str, value: &[u8]| title == "client" && name == "content-length" && value == b"0";
+                one.headers.retain(|(name, value)| !drop.contains(&name.as_str()) && !codec(name, value));
                 let _ = writeln!(text, "{title}: {}", one.show().join("\n"));
             }
         };
@@ -50,6 +55,21 @@ impl Observed {
         part("client", &self.client, &["date"]);
         text
     }
+}
+
+/// Drops `date` and blanks the duration in a list of headers.
+fn without_times(line: &str) -> String {
+    let mut line = line.to_owned();
+    if let Some((before, rest)) = line.split_once(", date=")
+        && let Some((_, after)) = rest.split_once(" GMT")
+    {
+        line = format!("{before}{after}");
+    }
+    let took = "x-envoy-upstream-service-time=";
+    if let Some((before, rest)) = line.split_once(took) {
+        line = format!("{before}{took}…{}", rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    line
 }
 
 /// `a/17 rqh …` becomes `a/1 rqh …` when 17 is the first stream of `a`.

@@ -74,6 +74,7 @@ pub(super) fn finish(
 ) {
     into.side = context.options.side;
     let mut head = false;
+    let mut peers = (None, None);
     match into.request.get_mut() {
         None => into.gaps.push(Gap::NoRequest),
         Some(message) => {
@@ -88,10 +89,8 @@ pub(super) fn finish(
                 into.protocol = Protocol::Http2;
             }
             if let Some(cert) = value(headers, request.client_cert) {
-                identify(cert, &mut into.source, &mut into.destination);
-                if into.source.as_ref().is_some_and(|p| p.identity.is_some()) {
-                    into.attributes.mtls = Some(true);
-                }
+                peers = identities(cert);
+                into.attributes.mtls = peers.0.is_some().then_some(true);
                 if into.side == Side::Unknown {
                     into.side = Side::Inbound;
                 }
@@ -101,6 +100,8 @@ pub(super) fn finish(
             }
         }
     }
+    identify(&mut into.source, peers.0);
+    identify(&mut into.destination, peers.1);
     if buffered && request.late {
         late(into, request, context);
     }
@@ -123,8 +124,8 @@ fn short(exchange: &Exchange, head: bool) -> bool {
     let short = |m: &crate::Message| {
         !m.body.truncated && m.body.length.is_some_and(|n| n > m.body.bytes.len() as u64)
     };
-    let no_body = head || matches!(exchange.status(), Some(204 | 304));
-    exchange.request.get().is_some_and(short) || (!no_body && exchange.response.get().is_some_and(short))
+    let empty = || head || matches!(exchange.status(), Some(204 | 304));
+    exchange.request.get().is_some_and(short) || (exchange.response.get().is_some_and(short) && !empty())
 }
 
 /// Takes back what the router made of a request after the filters had seen it, as far as it shows.
@@ -189,39 +190,44 @@ pub(super) fn push_text(into: &mut String, bytes: &[u8]) {
     }
 }
 
-/// Reads `URI=` and `By=` of the last element of `x-forwarded-client-cert`: the connection's own peer.
-fn identify(cert: &[u8], source: &mut Option<Peer>, destination: &mut Option<Peer>) {
-    let Ok(text) = std::str::from_utf8(cert) else { return };
-    let mut quoted = false;
-    let mut parts = (None, None);
-    let mut begin = 0;
-    for (at, byte) in text.bytes().chain([b';']).enumerate() {
-        match byte {
-            b'"' if at == 0 || text.as_bytes()[at - 1] != b'\\' => quoted = !quoted,
-            b';' | b',' if !quoted || at == text.len() => {
-                let part = &text[begin..at];
-                if let Some((key, value)) = part.split_once('=') {
-                    match key.trim_start() {
-                        "URI" if !value.is_empty() => parts.0 = Some(value),
-                        "By" if !value.is_empty() => parts.1 = Some(value),
-                        _ => {}
-                    }
+/// The `URI=` and `By=` of the last element of `x-forwarded-client-cert`: the connection's own two ends.
+fn identities(cert: &[u8]) -> (Option<&str>, Option<&str>) {
+    let Ok(text) = std::str::from_utf8(cert) else { return (None, None) };
+    let (mut uri, mut by) = (None, None);
+    let (mut quoted, mut begin) = (false, 0);
+    let ends = memchr::memchr3_iter(b'"', b';', b',', cert).chain([cert.len()]);
+    for at in ends {
+        match cert.get(at) {
+            Some(b'"') if at == 0 || cert[at - 1] != b'\\' => quoted = !quoted,
+            Some(b'"') => {}
+            Some(_) if quoted => {}
+            end => {
+                match text[begin..at].split_once('=') {
+                    Some(("URI", value)) if !value.is_empty() => uri = Some(value),
+                    Some(("By", value)) if !value.is_empty() => by = Some(value),
+                    _ => {}
                 }
                 begin = at + 1;
-                if byte == b',' {
-                    parts = (None, None);
+                if end == Some(&b',') {
+                    (uri, by) = (None, None);
                 }
             }
-            _ => {}
         }
     }
-    let set = |peer: &mut Option<Peer>, identity: Option<&str>| {
-        if let Some(identity) = identity {
-            peer.get_or_insert_default().identity = Some(identity.trim_matches('"').to_owned());
+    (uri, by)
+}
+
+/// Gives a peer this identity, or none; memory is kept.
+fn identify(peer: &mut Option<Peer>, identity: Option<&str>) {
+    match (identity, peer) {
+        (Some(identity), peer) => {
+            let text = peer.get_or_insert_default().identity.get_or_insert_default();
+            text.clear();
+            text.push_str(identity.trim_matches('"'));
         }
-    };
-    set(source, parts.0);
-    set(destination, parts.1);
+        (None, Some(peer)) => peer.identity = None,
+        (None, None) => {}
+    }
 }
 
 /// Fills `peer` with an address, keeping its memory.

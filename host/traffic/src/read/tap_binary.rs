@@ -94,13 +94,10 @@ impl Source for TapBinary {
             let wrapper =
                 if self.delimited { tap_pb::wrapper(&frame[head..]) } else { tap_pb::wrapper(frame) };
             let taken = match wrapper {
-                Ok(Wrapper::Buffered(trace)) => {
-                    into.clear();
-                    tap_pb::buffered(trace, into).map(|(request, response)| {
-                        finish(into, request, response, true, context);
-                        true
-                    })
-                }
+                Ok(Wrapper::Buffered(trace)) => tap_pb::buffered(trace, into).map(|(request, response)| {
+                    finish(into, request, response, true, context);
+                    true
+                }),
                 Ok(Wrapper::Segment(bytes)) => tap_pb::segment(bytes).map(|segment| {
                     if let Some(segment) = segment {
                         self.streams.take(segment.stream, segment.piece, &place, context, |to| match to {

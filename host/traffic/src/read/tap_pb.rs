@@ -34,8 +34,13 @@ pub(super) fn wrapper(message: &[u8]) -> Result<Wrapper<'_>, Skip> {
     found
 }
 
-/// Fills `into` from an `HttpBufferedTrace`; gives the notes of both header lists.
+/// Fills `into` from an `HttpBufferedTrace`; gives the notes of both header lists. The memory of its peers is
+/// kept; finishing replaces their identities.
 pub(super) fn buffered(trace: &[u8], into: &mut Exchange) -> Result<(Noted, Noted), Skip> {
+    let kept = [into.source.take(), into.destination.take(), into.upstream.take()];
+    into.clear();
+    [into.source, into.destination, into.upstream] = kept;
+    let (mut downstream, mut upstream) = ([false; 2], false);
     let (mut request, mut response) = (Noted::default(), Noted::default());
     let mut answered = None;
     let mut fields = Fields::of(trace);
@@ -47,8 +52,8 @@ pub(super) fn buffered(trace: &[u8], into: &mut Exchange) -> Result<(Noted, Note
                 let mut ends = Fields::of(value.bytes()?);
                 while let Some((number, value)) = ends.next()? {
                     match number {
-                        1 => peer(value.bytes()?, &mut into.destination)?,
-                        2 => peer(value.bytes()?, &mut into.source)?,
+                        1 => downstream[1] |= peer(value.bytes()?, &mut into.destination)?,
+                        2 => downstream[0] |= peer(value.bytes()?, &mut into.source)?,
                         _ => {}
                     }
                 }
@@ -57,12 +62,24 @@ pub(super) fn buffered(trace: &[u8], into: &mut Exchange) -> Result<(Noted, Note
                 let mut ends = Fields::of(value.bytes()?);
                 while let Some((number, value)) = ends.next()? {
                     if number == 2 {
-                        peer(value.bytes()?, &mut into.upstream)?;
+                        upstream |= peer(value.bytes()?, &mut into.upstream)?;
                     }
                 }
             }
             _ => {}
         }
+    }
+    for (peer, found) in [
+        (&mut into.source, downstream[0]),
+        (&mut into.destination, downstream[1]),
+        (&mut into.upstream, upstream),
+    ] {
+        if !found {
+            *peer = None;
+        }
+    }
+    if let Some(peer) = &mut into.upstream {
+        peer.identity = None;
     }
     Ok((request, response))
 }
@@ -101,6 +118,14 @@ fn message(bytes: &[u8], into: &mut Message, noted: &mut Noted, at: &mut Option<
 /// `HeaderValue`: key, value, raw_value. The last is empty in all Envoys so far.
 #[inline]
 fn header(bytes: &[u8]) -> Result<(&[u8], &[u8]), Skip> {
+    // As Envoy writes nearly all: key, value, both with a length of one byte, nothing else.
+    if let [0x0a, name @ 0..0x80, rest @ ..] = bytes
+        && let Some((name, rest)) = rest.split_at_checked(usize::from(*name))
+        && let [0x12, length @ 0..0x80, value @ ..] = rest
+        && value.len() == usize::from(*length)
+    {
+        return Ok((name, value));
+    }
     let (mut name, mut text, mut raw): (&[u8], &[u8], &[u8]) = (b"", b"", b"");
     let mut fields = Fields::of(bytes);
     while let Some((number, value)) = fields.next()? {
@@ -142,8 +167,9 @@ fn timestamp(bytes: &[u8]) -> Result<Option<u64>, Skip> {
     Ok(seconds.checked_mul(1_000_000_000).and_then(|n| n.checked_add(nanos)))
 }
 
-/// `config.core.v3.Address`: a socket address, a pipe, or an internal one.
-fn peer(bytes: &[u8], into: &mut Option<Peer>) -> Result<(), Skip> {
+/// `config.core.v3.Address`: a socket address or a pipe; false when it is neither.
+fn peer(bytes: &[u8], into: &mut Option<Peer>) -> Result<bool, Skip> {
+    let mut found = false;
     let mut fields = Fields::of(bytes);
     while let Some((number, value)) = fields.next()? {
         if !matches!(number, 1 | 2) {
@@ -159,8 +185,9 @@ fn peer(bytes: &[u8], into: &mut Option<Peer>) -> Result<(), Skip> {
             }
         }
         address(into, host, port);
+        found = true;
     }
-    Ok(())
+    Ok(found)
 }
 
 /// A piece of a streamed tap.

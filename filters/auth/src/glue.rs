@@ -41,7 +41,7 @@ impl Filter for Auth {
     async fn handle(self: Rc<Self>, mut request: Request, next: Next) -> Result<Response> {
         let now = clock::wall().as_secs_f64();
         let view = View::new(request.headers().iter(), None, self.guard.path);
-        let decision = self.guard.decide(&view, now, &mut self.cache.borrow_mut());
+        let decision = self.guard.decide(view, now, &mut self.cache.borrow_mut());
         self.count(&decision);
         match decision.refusal {
             _ if self.guard.mode != Mode::Enforce => next.run(request).await,

@@ -7,7 +7,7 @@ use crate::config::{ClaimRule, Require};
 use crate::jwt::{self, Issuer, Verified};
 use crate::source::{Removal, Source, Trouble};
 use std::rc::Rc;
-use tamis_matching::{Mode, PathOptions, RequestMatch, View};
+use tamis_matching::{Mode, PathOptions, RequestMatch, StripList, View};
 
 /// The name of API keys in `accept`.
 const API_KEYS: &str = "api_keys";
@@ -21,7 +21,7 @@ pub struct Guard {
     realm: String,
     expose_reason: bool,
     allow_preflight: bool,
-    strip: Vec<String>,
+    strip: StripList,
     issuers: Vec<Issuer>,
     issuer_sources: Vec<(Source, Vec<usize>)>,
     api_keys: Option<Keys>,
@@ -127,21 +127,16 @@ impl Identity<'_> {
 }
 
 impl Guard {
-    /// Decides on a request; `now` in seconds since 1970.
-    pub fn decide(&self, view: &View<'_>, now: f64, cache: &mut Cache) -> Decision {
+    /// Decides on a request; `now` in seconds since 1970. What clients may not send is invisible to rules.
+    pub fn decide(&self, mut view: View<'_>, now: f64, cache: &mut Cache) -> Decision {
         if self.mode == Mode::Disabled {
             return Decision::default();
         }
-        let (strip, kept): (Vec<_>, Vec<_>) = view.fields().partition(|(name, _)| self.strips(name));
-        let strip: Vec<Vec<u8>> = strip.into_iter().map(|(name, _)| name.to_vec()).collect();
-        // What clients may not send is invisible to rules as well.
-        let view = &View::new(kept, view.source(), self.path);
-        let mut decision = match self.judge(view, now, cache) {
-            Ok(decision) => decision,
-            Err(refusal) => Decision { refusal: Some(refusal), ..Decision::default() },
-        };
-        decision.strip = strip;
-        decision
+        let strip = view.strip(&self.strip);
+        match self.judge(&view, now, cache) {
+            Ok(decision) => Decision { strip, ..decision },
+            Err(refusal) => Decision { refusal: Some(refusal), strip, ..Decision::default() },
+        }
     }
 
     fn judge(&self, view: &View<'_>, now: f64, cache: &mut Cache) -> Result<Decision, Refusal> {
@@ -281,15 +276,6 @@ impl Guard {
             challenges.push(format!("ApiKey realm=\"{}\"", self.realm));
         }
         Refusal { status, reason, kind, challenges }
-    }
-
-    fn strips(&self, name: &[u8]) -> bool {
-        let dashed: Vec<u8> =
-            name.iter().map(|b| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() }).collect();
-        self.strip.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(start) => dashed.starts_with(start.as_bytes()),
-            None => dashed == pattern.as_bytes(),
-        })
     }
 }
 

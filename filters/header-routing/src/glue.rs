@@ -34,7 +34,7 @@ impl Filter for HeaderRouting {
     }
 
     async fn handle(self: Rc<Self>, mut request: Request, next: Next) -> Result<Response> {
-        let mut decision = self.router.decide(&View::new(request.headers().iter(), None, self.router.path));
+        let mut decision = self.router.decide(View::new(request.headers().iter(), None, self.router.path));
         self.count(&decision);
         if decision.only_count {
             return next.run(request).await;

@@ -3,7 +3,7 @@
 use crate::action::{Action, Answer, Variant};
 use crate::config::Config;
 use tamis_matching::{
-    ConfigError, HeaderEdits, Mode, PathOptions, RequestMatch, View, header_name, seed_from_text,
+    ConfigError, HeaderEdits, Mode, PathOptions, RequestMatch, StripList, View, header_name, seed_from_text,
 };
 
 /// Rules of one filter at most; all of them may be looked at for one request.
@@ -17,7 +17,7 @@ pub struct Router {
     /// The response header that names the rule.
     pub debug_header: Option<String>,
     mode: Mode,
-    strip: Vec<String>,
+    strip: StripList,
     rules: Vec<Rule>,
     default: Option<Action>,
     seed: [u64; 2],
@@ -82,16 +82,17 @@ impl Router {
                 action: Action::new(&rule.action).map_err(|e| at(e.at("action")))?,
             });
         }
-        let strip = config.strip_request_headers.iter().enumerate();
-        let strip =
-            strip.map(|(i, n)| header_name(n).map_err(|e| e.at(format!("strip_request_headers[{i}]"))));
+        let mut strip = StripList::default();
+        for (i, name) in config.strip_request_headers.iter().enumerate() {
+            strip.add(name).map_err(|e| e.at(format!("strip_request_headers[{i}]")))?;
+        }
         let debug_header =
             config.debug_header.as_deref().map(header_name).transpose().map_err(|e| e.at("debug_header"))?;
         Ok(Self {
             path: config.path,
             debug_header,
             mode: config.mode,
-            strip: strip.map(|n| n.map(|n| n.replace('_', "-"))).collect::<Result<_, _>>()?,
+            strip,
             rules,
             default: config.default.as_ref().map(Action::new).transpose().map_err(|e| e.at("default"))?,
             seed: seed_from_text(&config.split_seed),
@@ -99,23 +100,13 @@ impl Router {
     }
 
     /// Decides on a request. Headers to strip are invisible to the rules.
-    pub fn decide<'r>(&'r self, view: &View<'_>) -> Decision<'r> {
+    pub fn decide<'r>(&'r self, mut view: View<'_>) -> Decision<'r> {
         if self.mode == Mode::Disabled {
             return Decision::default();
         }
-        let (strip, kept): (Vec<_>, Vec<_>) = view.fields().partition(|(name, _)| self.strips(name));
-        let mut decision = Decision {
-            only_count: self.mode == Mode::Shadow,
-            strip: strip.into_iter().map(|(name, _)| name.to_vec()).collect(),
-            ..Decision::default()
-        };
-        let stripped;
-        let view = if decision.strip.is_empty() {
-            view
-        } else {
-            stripped = View::new(kept, view.source(), self.path);
-            &stripped
-        };
+        let strip = view.strip(&self.strip);
+        let view = &view;
+        let mut decision = Decision { only_count: self.mode == Mode::Shadow, strip, ..Decision::default() };
         for rule in &self.rules {
             let fits = rule.mode != Mode::Disabled
                 && (rule.matches.is_empty() || rule.matches.iter().any(|m| m.matches(view)));
@@ -150,14 +141,6 @@ impl Router {
             response: Some(&action.response).filter(|e| !e.is_empty()),
             ..decision
         }
-    }
-
-    /// True for a name on the strip list, `_` and `-` being the same: some servers read them so.
-    fn strips(&self, name: &[u8]) -> bool {
-        let same = |a: u8, b: u8| a == b || (a == b'_' && b == b'-');
-        self.strip.iter().any(|s| {
-            s.len() == name.len() && name.iter().zip(s.bytes()).all(|(a, b)| same(a.to_ascii_lowercase(), b))
-        })
     }
 
     /// Names of all rules and variants, for metrics: `rule` or `rule/variant`.

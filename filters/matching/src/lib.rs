@@ -12,6 +12,7 @@ mod hash;
 mod path;
 mod query;
 mod request;
+mod strip;
 mod text;
 mod view;
 
@@ -21,5 +22,6 @@ pub use hash::{KeyedHash, seed_from_text};
 pub use path::{PathOptions, PathTrouble, Tolerance, canonical};
 pub use query::{cookie_values, query_values, without_cookie, without_query};
 pub use request::{FieldConfig, PathConfig, Range, RequestConfig, RequestMatch};
+pub use strip::StripList;
 pub use text::{Text, TextConfig};
 pub use view::{Repeated, View};

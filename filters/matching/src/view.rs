@@ -2,6 +2,7 @@
 
 use crate::path::{PathOptions, PathTrouble, canonical};
 use crate::query::{cookie_values, query_values};
+use crate::strip::StripList;
 
 /// A header, parameter or cookie that may occur once occurs more often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,19 @@ impl<'a> View<'a> {
             Some(raw) => canonical(before_query(raw), options),
         };
         Self { fields, source, path }
+    }
+
+    /// Takes out the headers whose name is on the list, and gives back their names as they came.
+    pub fn strip(&mut self, list: &StripList) -> Vec<Vec<u8>> {
+        let mut stripped = Vec::new();
+        self.fields.retain(|(name, _)| {
+            let goes = list.holds(name);
+            if goes {
+                stripped.push(name.to_vec());
+            }
+            !goes
+        });
+        stripped
     }
 
     /// All fields in order.

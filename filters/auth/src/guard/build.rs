@@ -5,7 +5,7 @@ use crate::api_key::ApiKeys;
 use crate::config::{ApiKeysConfig, Config, OverrideHeaders, Require, RuleConfig};
 use crate::jwt::Issuer;
 use crate::source::Source;
-use tamis_matching::{ConfigError, RequestConfig, RequestMatch, header_name};
+use tamis_matching::{ConfigError, RequestConfig, RequestMatch, StripList, header_name};
 
 /// Rules of one filter at most; all of them may be looked at for one request.
 const MAX_RULES: usize = 1024;
@@ -150,18 +150,17 @@ fn keys(config: &ApiKeysConfig) -> Result<Keys, ConfigError> {
     })
 }
 
-/// Every header that says who a client is, with `-` for `_`.
-fn strip_list(config: &Config, issuers: &[Issuer], keys: Option<&Keys>) -> Result<Vec<String>, ConfigError> {
-    let mut list: Vec<String> = Vec::new();
+/// Every header that says who a client is.
+fn strip_list(config: &Config, issuers: &[Issuer], keys: Option<&Keys>) -> Result<StripList, ConfigError> {
+    let mut list = StripList::default();
     for (i, name) in config.strip_request_headers.iter().enumerate() {
-        let (stem, star) = name.strip_suffix('*').map_or((name.as_str(), ""), |stem| (stem, "*"));
-        let stem = header_name(stem).map_err(|e| e.at(format!("strip_request_headers[{i}]")))?;
-        list.push(format!("{stem}{star}"));
+        list.add(name).map_err(|e| e.at(format!("strip_request_headers[{i}]")))?;
     }
-    list.extend(issuers.iter().flat_map(|issuer| &issuer.headers).map(|h| h.header.clone()));
-    list.extend(keys.and_then(|keys| keys.client_header.clone()));
-    if config.override_headers == OverrideHeaders::Strip {
-        list.extend(OVERRIDES.map(str::to_owned));
+    let own = issuers.iter().flat_map(|issuer| &issuer.headers).map(|header| header.header.as_str());
+    let client = keys.and_then(|keys| keys.client_header.as_deref());
+    let overrides = if config.override_headers == OverrideHeaders::Strip { &OVERRIDES[..] } else { &[] };
+    for name in own.chain(client).chain(overrides.iter().copied()) {
+        list.add(name)?;
     }
-    Ok(list.into_iter().map(|name| name.replace('_', "-")).collect())
+    Ok(list)
 }

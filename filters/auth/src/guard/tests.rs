@@ -42,7 +42,7 @@ fn ask(guard: &Guard, path: &str, fields: &[(&str, &str)]) -> Decision {
 
 fn ask_bytes(guard: &Guard, path: Option<&str>, fields: &[(&[u8], &[u8])]) -> Decision {
     let all = path.map(|p| (&b":path"[..], p.as_bytes())).into_iter().chain(fields.iter().copied());
-    guard.decide(&View::new(all, None, guard.path), NOW, &mut Cache::default())
+    guard.decide(View::new(all, None, guard.path), NOW, &mut Cache::default())
 }
 
 fn status(decision: &Decision) -> u16 {
@@ -299,7 +299,7 @@ fn a_token_from_the_cache_expires_all_the_same() {
     let (mut cache, header) = (Cache::default(), bearer(""));
     let mut at = |now| {
         let fields = [(&b":path"[..], &b"/"[..]), (b"authorization", header.as_bytes())];
-        status(&guard.decide(&View::new(fields, None, guard.path), now, &mut cache))
+        status(&guard.decide(View::new(fields, None, guard.path), now, &mut cache))
     };
     assert_eq!((at(NOW), at(NOW + 159.0), at(NOW + 160.0)), (0, 0, 401));
 }

@@ -6,9 +6,9 @@ fn router(json: &str) -> Router {
     Router::new(&serde_json::from_str(json).unwrap()).unwrap()
 }
 
-fn with<T>(fields: &[(&str, &[u8])], look: impl FnOnce(&View<'_>) -> T) -> T {
+fn with<T>(fields: &[(&str, &[u8])], look: impl Fn(View<'_>) -> T) -> T {
     let fields = fields.iter().map(|(n, v)| (n.as_bytes(), *v));
-    look(&View::new(fields, None, PathOptions::default()))
+    look(View::new(fields, None, PathOptions::default()))
 }
 
 const TWO: &str = r#"{
@@ -35,7 +35,7 @@ fn the_first_rule_that_fits_acts() {
         assert_eq!(decision, (Some("beta"), vec!["quiet"], "v2".to_owned(), 1, None));
     }
     let set = with(&[(":path", b"/"), ("x-beta", b"2")], |view| {
-        (router.decide(view).rule, router.decide(view).request[0].set.clone())
+        (router.decide(view.clone()).rule, router.decide(view).request[0].set.clone())
     });
     assert_eq!(set, (Some("default"), vec![("x-route".to_owned(), "v1".to_owned())]));
 }
@@ -47,7 +47,7 @@ fn what_clients_may_not_send_is_invisible_and_goes() {
     );
     let fields: &[(&str, &[u8])] =
         &[("x-route", b"v2"), ("x_route", b"v2"), ("x-route", b"\xff"), ("x-routes", b"1")];
-    let strip = with(fields, |view| (router.decide(view).rule, router.decide(view).strip));
+    let strip = with(fields, |view| (router.decide(view.clone()).rule, router.decide(view).strip));
     assert_eq!(strip, (None, vec![b"x-route".to_vec(), b"x_route".to_vec(), b"x-route".to_vec()]));
 }
 
@@ -55,13 +55,13 @@ fn what_clients_may_not_send_is_invisible_and_goes() {
 fn shadow_and_disabled_filters_do_nothing() {
     let shadow = router(&TWO.replacen('{', r#"{"mode":"SHADOW","#, 1));
     assert_eq!(
-        with(&[("x-beta", b"1")], |v| (shadow.decide(v).rule, shadow.decide(v).only_count)),
+        with(&[("x-beta", b"1")], |v| (shadow.decide(v.clone()).rule, shadow.decide(v).only_count)),
         (Some("beta"), true)
     );
     let disabled = router(&TWO.replacen('{', r#"{"mode":"DISABLED","#, 1));
     assert_eq!(
         with(&[("x-beta", b"1"), ("x-route", b"x")], |v| (
-            disabled.decide(v).rule,
+            disabled.decide(v.clone()).rule,
             disabled.decide(v).strip.len()
         )),
         (None, 0)

@@ -146,7 +146,7 @@ impl Answer {
         let mut all = self.headers.clone();
         if self.chunked {
             all.push(("transfer-encoding".into(), "chunked".into()));
-        } else {
+        } else if self.status != 204 {
             all.push(("content-length".into(), self.body.concat().len().to_string()));
         }
         all

@@ -1,7 +1,7 @@
 //! Rows played by our host.
 
 use super::{Observed, VM_PREFIX, real::configuration};
-use crate::peer::Seen;
+use crate::peer::{CUT, Seen};
 use crate::row::{self, End, Filter, Policy, Row, Step};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -73,6 +73,9 @@ fn exchange(step: &Step) -> Exchange {
         headers.push(pseudo[at].0.as_bytes(), pseudo[at].1.as_bytes());
     }
     headers.extend(step.all_headers());
+    if step.http2 {
+        join_cookies(&mut headers);
+    }
     headers.push(b"x-forwarded-proto", b"http");
     let request = Message { headers, body: body(&step.body), trailers: Slot::none() };
     let response = match step.answer.end {
@@ -84,6 +87,15 @@ fn exchange(step: &Step) -> Exchange {
         response,
         protocol: if step.http2 { Protocol::Http2 } else { Protocol::Http11 },
         ..Exchange::default()
+    }
+}
+
+/// HTTP/2 splits a cookie into crumbs; a recording shows them joined (facts 2.1.5).
+fn join_cookies(headers: &mut Headers) {
+    let crumbs: Vec<String> =
+        headers.get_all(b"cookie").map(|c| String::from_utf8_lossy(c).into_owned()).collect();
+    if headers.remove(b"cookie") > 0 {
+        headers.push(b"cookie", crumbs.join("; ").as_bytes());
     }
 }
 
@@ -128,7 +140,7 @@ fn client_seen(playback: &Playback, step: &Step) -> Seen {
     let mut seen =
         seen(reply, reply.headers.text(":status").unwrap_or("").to_owned(), step.method() == "HEAD");
     if playback.outcome == Outcome::Reset {
-        seen.odd.push("reset in the body".into());
+        seen.odd.push(CUT.into());
     }
     seen
 }

@@ -9,12 +9,13 @@
 //!   headers;
 //! - `x-envoy-internal` and `x-envoy-expected-rq-timeout-ms` of callouts: Envoy's async client adds them
 //!   after the filter;
+//! - the missing end of a body on the upstream side: a playback says how it ended for the client only;
 //! - log lines of Envoy's main thread: the canary VM and the main thread's own VM run `configure` and ticks
 //!   too, the host plays the worker's VM;
 //! - numbers of stream contexts: they are counted from 1 per filter in order of appearance, since an Envoy
 //!   that has served other rows is further on.
 
-use crate::peer::Seen;
+use crate::peer::{CUT, Seen};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -44,6 +45,9 @@ impl Observed {
                 let mut one = one.clone();
                 let codec =
                     |name: &str, value: &[u8]| title == "client" && name == "content-length" && value == b"0";
+                if title == "upstream" {
+                    one.odd.retain(|o| o != CUT);
+                }
                 one.headers.retain(|(name, value)| !drop.contains(&name.as_str()) && !codec(name, value));
                 let _ = writeln!(text, "{title}: {}", one.show().join("\n"));
             }

@@ -1,7 +1,7 @@
 //! The client over HTTP/2 without TLS, for what only HTTP/2 shows.
 
 use super::client::HOST;
-use super::message::Seen;
+use super::message::{CUT, Seen};
 use crate::row::Step;
 use anyhow::{Context, Result};
 use std::future::poll_fn;
@@ -55,7 +55,7 @@ async fn play(proxy: SocketAddr, step: &Step) -> Result<Seen> {
                         seen.body.extend_from_slice(&data);
                     }
                     Err(_) => {
-                        seen.odd.push("reset in the body".into());
+                        seen.odd.push(CUT.into());
                         break;
                     }
                 }

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// Silence that ends a message: what comes later is no longer part of it.
 const QUIET: Duration = Duration::from_millis(40);
 
+/// A body without its end. Whether a peer sees a reset or silence depends on Envoy's timers.
+pub const CUT: &str = "the body has no end";
+
 /// A message as a peer saw it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -75,7 +78,6 @@ pub(crate) fn read(
 ) -> (Ended, Seen) {
     let mut bytes = Vec::new();
     let mut end = Instant::now() + first;
-    let mut closed = false;
     let head = loop {
         if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
             break at + 4;
@@ -99,7 +101,7 @@ pub(crate) fn read(
     let whole = |body: &[u8]| {
         if chunked { body.ends_with(b"0\r\n\r\n") } else { bodiless || body.len() >= length }
     };
-    let mut complete = true;
+    let (mut complete, mut closed) = (true, false);
     while !whole(&body) {
         match more(stream, &mut body, patience) {
             More::Bytes => {}
@@ -118,7 +120,7 @@ pub(crate) fn read(
     while !closed && matches!(more(stream, &mut body, QUIET), More::Bytes) {}
     seen.body = if chunked { unchunk(&body) } else { body };
     if chunked && !complete {
-        seen.odd.push(if closed { "reset in the body".into() } else { "the body never ended".into() });
+        seen.odd.push(CUT.into());
     }
     if !bodiless {
         seen.check_length();

@@ -79,7 +79,7 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
             call!(proxy_set_buffer_bytes(number(0), number(1), number(2), v.as_ptr(), v.len())).into()
         }
         "prop" => {
-            let path = text(0).iter().map(|b| if *b == b'.' { 0 } else { *b }).collect::<Vec<_>>();
+            let path = word(0).split('.').map(bytes).collect::<Vec<_>>().join(&0);
             give!(call!(proxy_get_property(path.as_ptr(), path.len(), a, l)))
         }
         "setprop" => {

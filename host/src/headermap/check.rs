@@ -34,7 +34,7 @@ impl fmt::Display for BadHeader {
         match self {
             Self::NoMethod => f.write_str("missing required header: :method"),
             Self::NoPath => f.write_str("missing required header: :path"),
-            Self::NoStatus => f.write_str("missing or invalid header: :status"),
+            Self::NoStatus => f.write_str("missing required header: :status"),
             Self::Name(name) => write!(f, "invalid header name: {}", name.escape_ascii()),
             Self::Value(name) => write!(f, "invalid header value for: {}", name.escape_ascii()),
         }
@@ -46,12 +46,13 @@ impl fmt::Display for BadHeader {
 /// # Errors
 /// The first thing that it refuses.
 pub(crate) fn check_request(headers: &Headers) -> Result<(), BadHeader> {
-    let connect = match headers.get(b":method") {
-        None => return Err(BadHeader::NoMethod),
-        Some(method) => method == b"CONNECT",
-    };
-    if !connect && headers.position(b":path").is_none() {
+    // The route is looked for first: an emptied map is a 404.
+    let method = headers.get(b":method");
+    if method != Some(b"CONNECT") && headers.position(b":path").is_none() {
         return Err(BadHeader::NoPath);
+    }
+    if method.is_none() {
+        return Err(BadHeader::NoMethod);
     }
     for (name, value) in headers.iter() {
         if !is_name(name) {

@@ -1,0 +1,110 @@
+//! Buffers: bodies, configurations, answers to callouts (facts 1.2, 2.3).
+
+use super::{Answer, Call, Stop};
+use crate::chain::{BodyView, Dir};
+use crate::stage::Desk;
+use tamis_abi::Status;
+
+const REQUEST_BODY: u32 = 0;
+const RESPONSE_BODY: u32 = 1;
+const CALL_BODY: u32 = 4;
+const VM_CONFIG: u32 = 6;
+const PLUGIN_CONFIG: u32 = 7;
+const LAST_BUFFER: u32 = 8;
+
+/// The bytes of a buffer as the effective context sees them.
+///
+/// 1 for what does not exist now (4 outside its callback, 7 outside configure), 2 above 8; a body in the wrong
+/// phase is empty.
+fn bytes(desk: &Desk, kind: u32) -> Answer<&[u8]> {
+    let at = desk.at.effective;
+    match kind {
+        REQUEST_BODY | RESPONSE_BODY => Ok(body(desk, kind)),
+        // A call that broke has no body, not an empty one (row 14 of the conformance table).
+        CALL_BODY => {
+            let open = desk.callouts.open().filter(|a| !a.headers.is_empty());
+            open.map(|a| &a.body[..]).ok_or(Stop::Tell(Status::NotFound))
+        }
+        VM_CONFIG => Ok(desk.plugins.get(at.filter).map_or(&[][..], |p| &p.vm_config)),
+        PLUGIN_CONFIG if desk.at.phase == "proxy_on_configure" || desk.at.phase == "proxy_validate_configuration" => {
+            Ok(desk.plugins.get(at.filter).map_or(&[][..], |p| &p.config))
+        }
+        PLUGIN_CONFIG => Err(Stop::Tell(Status::NotFound)),
+        2..=LAST_BUFFER => Ok(&[]),
+        _ => Err(Stop::Tell(Status::BadArgument)),
+    }
+}
+
+fn body(desk: &Desk, kind: u32) -> &[u8] {
+    let at = desk.at.effective;
+    let (dir, stream) = (kind as usize, &desk.stream);
+    match stream.seats.get(at.filter) {
+        Some(seat) if at.stream => stream.lanes[dir].bytes(seat.sides[dir].body),
+        _ => &[],
+    }
+}
+
+pub(super) fn status(call: &mut Call<'_, '_>, kind: u32, len: u32, flags: u32) -> Answer {
+    let size = bytes(call.desk(), kind)?.len() as u32;
+    call.put(len, size)?;
+    call.put(flags, 0)
+}
+
+/// Clamps what is asked for; a start beyond the end is empty (facts 2.3).
+pub(super) fn get(call: &mut Call<'_, '_>, kind: u32, start: u32, max: u32, at: u32, len: u32) -> Answer {
+    let all = bytes(call.desk(), kind)?.len();
+    let start = (start as usize).min(all);
+    let size = (max as usize).min(all - start);
+    call.give(size, at, len, |desk, out| {
+        if let Ok(all) = bytes(desk, kind) {
+            out.copy_from_slice(&all[start..start + size]);
+        }
+    })
+}
+
+/// start 0: drop `size` bytes from the front, then put the new ones there; at or beyond the end: append;
+/// in the middle: 2 (facts 2.3).
+pub(super) fn set(call: &mut Call<'_, '_>, kind: u32, start: u32, size: u32, data: u32, dlen: u32) -> Answer {
+    let (view, desk) = call.split()?;
+    let new = view.read(data, dlen)?;
+    let at = desk.at.effective;
+    match kind {
+        REQUEST_BODY | RESPONSE_BODY => {}
+        CALL_BODY | PLUGIN_CONFIG => {
+            bytes(desk, kind)?;
+            return Err(Stop::Tell(Status::BadArgument));
+        }
+        _ => return Err(Stop::Tell(Status::BadArgument)),
+    }
+    let dir = if kind == REQUEST_BODY { Dir::Request } else { Dir::Response };
+    let stream = &mut desk.stream;
+    let which = match stream.seats.get(at.filter) {
+        Some(seat) if at.stream => seat.sides[dir as usize].body,
+        _ => BodyView::Nothing,
+    };
+    let Some(body) = stream.lanes[dir as usize].bytes_mut(which) else {
+        return Err(Stop::Tell(Status::BadArgument));
+    };
+    let (start, size) = (start as usize, (size as usize).min(body.len()));
+    let changed = if start == 0 {
+        let changed = body[..size] != *new;
+        body.splice(..size, new.iter().copied());
+        changed
+    } else if start >= body.len() {
+        body.extend_from_slice(new);
+        !new.is_empty()
+    } else {
+        return Err(Stop::Tell(Status::BadArgument));
+    };
+    if changed {
+        stream.body_changed(at.filter, dir);
+    }
+    Ok(())
+}
+
+/// ABI 0.1.0: the configuration of the filter in its own call.
+pub(super) fn configuration(call: &mut Call<'_, '_>, at: u32, len: u32) -> Answer {
+    let filter = call.desk().at.effective.filter;
+    let size = call.desk().plugins.get(filter).map_or(0, |p| p.config.len());
+    call.give(size, at, len, |desk, out| out.copy_from_slice(&desk.plugins[filter].config))
+}

@@ -1,0 +1,172 @@
+//! Running one callback of one filter, and what it asked to happen afterwards.
+
+use super::{Dir, Gate, Play, Reply};
+use crate::callouts::Delivery;
+use crate::stage::{Action, At, Context, Desk};
+use crate::vm::{Broke, Used, Vm};
+use tamis_traffic::{Blame, FaultKind, Outcome};
+
+/// What a phase callback asked for that its own phase has to take into account.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// It resumed the very stream that it stands in.
+    pub(super) resumed: bool,
+    pub(super) reply: Option<(usize, Box<Reply>)>,
+}
+
+impl Play<'_> {
+    /// Runs a callback in a context. None when the filter does not export it; `Err` when it broke.
+    #[inline]
+    pub(super) fn call<R>(
+        &mut self,
+        context: Context,
+        phase: &'static str,
+        run: impl FnOnce(&mut Vm, &mut Box<Desk>, &mut Used) -> Result<Option<R>, Broke>,
+    ) -> Result<Option<R>, ()> {
+        let filter = context.filter;
+        let vm = self.desk.plugins[filter].vm;
+        self.desk.at = At { vm, current: context, effective: context, phase };
+        let mut used = Used::default();
+        let result = run(&mut self.slots[vm].vm, self.desk, &mut used);
+        let calls = std::mem::take(&mut self.desk.host_calls);
+        if let Some(seat) = self.desk.stream.seats.get_mut(filter) {
+            let cost = &mut seat.trace.cost;
+            cost.fuel += used.fuel;
+            cost.host_calls += calls;
+            cost.memory_grown += used.grown;
+            if calls > 0 {
+                self.desk.stream.settle(filter);
+            }
+        }
+        result.map_err(|broke| self.broke(filter, phase, broke))
+    }
+
+    /// The VM died in this callback. What it had asked for is forgotten with it.
+    #[cold]
+    fn broke(&mut self, filter: usize, phase: &'static str, broke: Broke) {
+        self.desk.at.phase = phase;
+        self.desk.actions.clear();
+        self.desk.fault(broke.kind, Some(filter), broke.text);
+        if broke.kind.blame() == Blame::Filter
+            && let Some(seat) = self.desk.stream.seats.get_mut(filter)
+        {
+            seat.trace.broke = true;
+        }
+        let vm = self.desk.plugins[filter].vm;
+        for filter in 0..self.count() {
+            let plugin = &mut self.desk.plugins[filter];
+            if plugin.vm == vm {
+                (plugin.root, plugin.tick, plugin.leaving) = (0, 0, false);
+                self.desk.callouts.cancel(filter);
+            }
+        }
+    }
+
+    /// Does what the last callback asked for, in order (facts 1.5). `inside` is the phase it ran in: replies
+    /// wait until that phase has ended, and resuming that very stream is left to it.
+    #[inline]
+    pub(super) fn drain(&mut self, inside: Option<(usize, Dir)>) -> Asked {
+        if self.desk.actions.is_empty() {
+            return Asked::default();
+        }
+        self.drain_some(inside)
+    }
+
+    fn drain_some(&mut self, inside: Option<(usize, Dir)>) -> Asked {
+        let mut asked = Asked::default();
+        for action in std::mem::take(&mut self.desk.actions) {
+            match action {
+                Action::Continue { filter, stream } => {
+                    let dir = if stream == 0 { Dir::Request } else { Dir::Response };
+                    if inside == Some((filter, dir)) {
+                        asked.resumed = true;
+                    } else {
+                        self.resume_filter(dir, filter);
+                    }
+                }
+                Action::Close { filter } => self.close(filter),
+                Action::Reply { filter, reply } if inside.is_some() => {
+                    asked.reply.get_or_insert((filter, reply));
+                }
+                Action::Reply { filter, reply } => self.local_reply(Some(filter), *reply),
+            }
+        }
+        asked
+    }
+
+    /// `proxy_continue_stream` from outside of the phase that holds the stream.
+    fn resume_filter(&mut self, dir: Dir, filter: usize) {
+        if !self.desk.stream.alive || self.cut(dir) || self.over() {
+            return;
+        }
+        if dir == Dir::Response && !self.desk.stream.response_begun {
+            let text = "`proxy_continue_stream` for a response that has not begun is not supported yet";
+            self.desk.fault(FaultKind::NotSupported, Some(filter), text);
+            return;
+        }
+        let position = self.index(dir, filter);
+        if self.desk.stream.seats[filter].sides[dir as usize].gate != Gate::Open {
+            self.resume(dir, position);
+        }
+    }
+
+    /// `proxy_close_stream`: the stream is reset.
+    fn close(&mut self, filter: usize) {
+        if !self.desk.stream.alive || self.over() {
+            return;
+        }
+        let stream = &mut self.desk.stream;
+        if stream.details.is_empty() {
+            stream.details.push_str("wasm_close_stream");
+        }
+        stream.seats[filter].trace.answered = true;
+        self.reset();
+    }
+
+    /// The client's connection ends without more.
+    pub(super) fn reset(&mut self) {
+        self.desk.stream.lanes.iter_mut().for_each(|lane| lane.aborted = true);
+        if self.out.outcome != Outcome::Stuck {
+            self.out.outcome = Outcome::Reset;
+        }
+    }
+
+    /// A callback of a root context, with all that it asks for. None when it broke or is not exported.
+    pub(crate) fn root_call<R>(
+        &mut self,
+        context: Context,
+        phase: &'static str,
+        run: impl FnOnce(&mut Vm, &mut Box<Desk>, &mut Used) -> Result<Option<R>, Broke>,
+    ) -> Option<R> {
+        let result = self.call(context, phase, run).ok()?;
+        self.drain(None);
+        result
+    }
+
+    /// An answer to a callout, for the root context (facts 2.6).
+    pub(super) fn deliver(&mut self, delivery: Delivery) {
+        let filter = delivery.filter;
+        let Some(plugin) = self.desk.plugins.get_mut(filter) else { return };
+        if plugin.root == 0 || plugin.root != delivery.root {
+            return;
+        }
+        let context = Context { id: plugin.root, filter, stream: false };
+        if delivery.broken {
+            plugin.status = (tamis_abi::Status::BrokenConnection.0, b"reset".to_vec());
+        }
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let message = &delivery.message;
+        let trailers = message.trailers.get().map_or(0, |t| t.len());
+        let params =
+            (context.id, delivery.token, count(message.headers.len()), count(message.body.bytes.len()), count(trailers));
+        self.desk.callouts.show(delivery.message);
+        let ran = self.call(context, "proxy_on_http_call_response", |vm, desk, used| {
+            vm.run(desk, |c| &c.on_http_call_response, params, used)
+        });
+        self.desk.callouts.hide();
+        self.desk.plugins[filter].status.1.clear();
+        if ran.is_ok() {
+            self.drain(None);
+        }
+    }
+}

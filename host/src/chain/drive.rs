@@ -1,0 +1,138 @@
+//! The way of one exchange: the request in, the recorded response back, and the end.
+
+use super::{BodyView, Dir, Play, RESPONSE_HEADERS};
+use crate::FailurePolicy;
+use crate::headermap::{self, MapKind};
+use tamis_traffic::{Exchange, FaultKind, Message, Outcome, Protocol};
+
+impl Play<'_> {
+    /// Plays the exchange. Whatever happens is in the playback afterwards.
+    pub(crate) fn run(&mut self, exchange: &Exchange) {
+        let Some(request) = exchange.request.get() else {
+            self.desk.fault(FaultKind::NotPlayable, None, "the recording has no request");
+            self.out.outcome = Outcome::Open;
+            return;
+        };
+        self.begin(exchange, request);
+        self.feed(Dir::Request, request, http2(exchange));
+        self.wait_for(Dir::Request);
+        if !self.desk.stream.response_begun && !self.over() {
+            self.respond(exchange);
+        }
+        if self.desk.stream.response_begun && !self.over() {
+            self.wait_for(Dir::Response);
+        }
+        self.finish();
+        self.out.details.clone_from(&self.desk.stream.details);
+        self.post_ready();
+    }
+
+    fn begin(&mut self, exchange: &Exchange, request: &Message) {
+        let filters = self.count();
+        let desk = &mut **self.desk;
+        desk.stream.begin(filters);
+        desk.properties.clear();
+        desk.know(exchange);
+        let map = &mut desk.stream.maps[0];
+        headermap::import(&request.headers, MapKind::RequestHeaders, &mut map.headers);
+        map.present = true;
+        desk.stream.head = request.headers.get(b":method") == Some(b"HEAD");
+        let content = request.headers.get(b"content-type").unwrap_or_default();
+        desk.stream.grpc = content.starts_with(b"application/grpc");
+        for filter in 0..filters {
+            if !self.slots[self.desk.plugins[filter].vm].vm.dead {
+                continue;
+            }
+            let seat = &mut self.desk.stream.seats[filter];
+            match self.desk.plugins[filter].policy {
+                FailurePolicy::Open | FailurePolicy::LegacyOpen => seat.absent = true,
+                FailurePolicy::Closed | FailurePolicy::Reload => seat.dead = true,
+            }
+        }
+    }
+
+    /// The upstream answers with what was recorded.
+    fn respond(&mut self, exchange: &Exchange) {
+        let Some(response) = exchange.response.get() else {
+            self.outcome(Outcome::Open);
+            return;
+        };
+        self.upstream_time(exchange);
+        if self.desk.stream.response_begun || self.over() {
+            return;
+        }
+        let stream = &mut self.desk.stream;
+        stream.response_begun = true;
+        let map = &mut stream.maps[RESPONSE_HEADERS];
+        headermap::import(&response.headers, MapKind::ResponseHeaders, &mut map.headers);
+        map.present = true;
+        self.feed(Dir::Response, response, http2(exchange));
+    }
+
+    /// Delivers a message piece by piece, in the shapes of facts 2.2.
+    fn feed(&mut self, dir: Dir, message: &Message, http2: bool) {
+        let body = &message.body;
+        let trailers = message.trailers.get();
+        let bodiless = dir == Dir::Response && self.bodiless(&message.headers);
+        let has_body = !bodiless
+            && (!body.bytes.is_empty() || !body.chunks.is_empty() || body.truncated || body.length.is_some_and(|l| l > 0));
+        let d = dir as usize;
+        let eos = !has_body && trailers.is_none();
+        self.desk.stream.lanes[d].ended = eos;
+        self.headers(dir, 0, eos);
+        if has_body {
+            // A list of pieces that does not fit the bytes is read as one piece.
+            let sum: u64 = body.chunks.iter().map(|c| u64::from(*c)).sum();
+            let whole = [u32::try_from(body.bytes.len()).unwrap_or(u32::MAX)];
+            let chunks = if sum == body.bytes.len() as u64 && !body.chunks.is_empty() { &body.chunks[..] } else { &whole };
+            let mut rest = &body.bytes[..];
+            let mut first = true;
+            for (index, len) in chunks.iter().enumerate() {
+                let last = index + 1 == chunks.len();
+                let (piece, more) = rest.split_at((*len as usize).min(rest.len()));
+                rest = more;
+                let eos = last && trailers.is_none() && (http2 || (first && piece.is_empty()));
+                self.piece(dir, piece, eos);
+                first = false;
+            }
+            if trailers.is_none() && !self.desk.stream.lanes[d].ended {
+                self.piece(dir, &[], true);
+            }
+        }
+        if let Some(trailers) = trailers
+            && !self.cut(dir)
+        {
+            let stream = &mut self.desk.stream;
+            stream.lanes[d].ended = true;
+            let map = &mut stream.maps[dir.trailers()];
+            let kind = if dir == Dir::Request { MapKind::RequestTrailers } else { MapKind::ResponseTrailers };
+            headermap::import(trailers, kind, &mut map.headers);
+            map.present = true;
+            self.trailers(dir, 0);
+        }
+    }
+
+    fn piece(&mut self, dir: Dir, bytes: &[u8], eos: bool) {
+        if self.cut(dir) {
+            return;
+        }
+        let lane = &mut self.desk.stream.lanes[dir as usize];
+        lane.ended |= eos;
+        lane.bytes_in += bytes.len() as u64;
+        lane.piece.clear();
+        lane.piece.extend_from_slice(bytes);
+        self.data(dir, 0, BodyView::Piece, eos);
+    }
+}
+
+/// HTTP/2 bodies end with their last piece, HTTP/1 bodies with one more, empty piece (facts 2.2).
+fn http2(exchange: &Exchange) -> bool {
+    match exchange.protocol {
+        Protocol::Http2 | Protocol::Http3 => true,
+        Protocol::Http10 | Protocol::Http11 => false,
+        Protocol::Unknown => {
+            let content = exchange.request.get().and_then(|r| r.headers.get(b"content-type"));
+            content.is_some_and(|c| c.starts_with(b"application/grpc"))
+        }
+    }
+}

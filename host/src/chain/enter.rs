@@ -1,0 +1,201 @@
+//! Entering a filter in one phase: which maps and buffers it can reach, and what its return value means
+//! (facts 1.1, 2.1.12).
+
+use super::{BodyView, Dir, Gate, Play};
+use crate::stage::Context;
+use tamis_traffic::FaultKind;
+
+/// What a body or trailers callback lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    Go,
+    /// Keep it and show it again with what follows.
+    Buffer,
+    /// Keep it; the next callback shows only what is new.
+    Watermark,
+    /// Throw it away.
+    Drop,
+}
+
+impl Play<'_> {
+    /// The filter's stream context, made when there is none yet. None when the filter sees nothing of this
+    /// stream, or nothing more: then what happens instead has been done.
+    #[inline]
+    fn context(&mut self, dir: Dir, filter: usize) -> Option<Context> {
+        let seat = &self.desk.stream.seats[filter];
+        if seat.absent || seat.failed {
+            return None;
+        }
+        let (id, dead) = (seat.context, seat.dead);
+        let vm = self.desk.plugins[filter].vm;
+        if dead || self.slots[vm].vm.dead {
+            self.dead_phase(filter);
+            return None;
+        }
+        if id == 0 {
+            // A filter that the request did not reach does not see the response.
+            return if dir == Dir::Request { self.create(filter) } else { None };
+        }
+        Some(Context { id, filter, stream: true })
+    }
+
+    /// `proxy_on_context_create` of a stream context.
+    pub(super) fn create(&mut self, filter: usize) -> Option<Context> {
+        let (vm, root) = (self.desk.plugins[filter].vm, self.desk.plugins[filter].root);
+        let id = self.slots[vm].vm.next_id();
+        self.desk.stream.seats[filter].context = id;
+        let context = Context { id, filter, stream: true };
+        let ran = self.call(context, "proxy_on_context_create", |vm, desk, used| {
+            vm.run(desk, |c| &c.on_context_create, (id, root), used)
+        });
+        if ran.is_err() {
+            self.dead_phase(filter);
+            return None;
+        }
+        self.drain(None);
+        Some(context)
+    }
+
+    pub(super) fn enter_headers(&mut self, dir: Dir, filter: usize, eos: bool) -> Gate {
+        let Some(context) = self.context(dir, filter) else { return Gate::Open };
+        let stream = &mut self.desk.stream;
+        let count = stream.maps[dir.headers()].headers.len() as u32;
+        let seat = &mut stream.seats[filter];
+        if dir == Dir::Request {
+            seat.trace.reached = true;
+        }
+        seat.open[dir.headers()] = true;
+        seat.eos = eos;
+        let request = dir == Dir::Request;
+        let phase = if request { "proxy_on_request_headers" } else { "proxy_on_response_headers" };
+        let ran = self.call(context, phase, |vm, desk, used| {
+            vm.run_headers(desk, request, context.id, count, eos, used)
+        });
+        let Ok(result) = ran else {
+            self.dead_phase(filter);
+            return Gate::Open;
+        };
+        let asked = self.drain(Some((filter, dir)));
+        let mut gate = match result.unwrap_or(0) {
+            0 | 2 => Gate::Open,
+            1 if self.desk.plugins[filter].allow_on_headers_stop_iteration => Gate::Single,
+            3 => Gate::AllBuffer,
+            _ => Gate::AllWatermark,
+        };
+        if asked.resumed {
+            self.resumed_in_headers(dir, filter, phase, gate, eos);
+            gate = Gate::Open;
+        }
+        if let Some((who, reply)) = asked.reply {
+            self.local_reply(Some(who), *reply);
+            return Gate::AllWatermark;
+        }
+        if gate == Gate::Open {
+            self.desk.stream.seats[filter].open[dir.headers()] = false;
+        }
+        gate
+    }
+
+    /// Only a stream without a body survives this in Envoy, and only when the filter also says `Pause` (facts 2.4).
+    fn resumed_in_headers(&mut self, dir: Dir, filter: usize, phase: &'static str, gate: Gate, eos: bool) {
+        if gate != Gate::Open && eos {
+            return;
+        }
+        let what = match (gate, dir) {
+            (Gate::Open, Dir::Request) => "resumed its request and returned continue: Envoy sends the request twice",
+            (Gate::Open, Dir::Response) => "resumed its response and returned continue: Envoy sends the headers twice",
+            (_, Dir::Request) => "resumed its request and returned pause: Envoy never sends the body",
+            (_, Dir::Response) => "resumed its response and returned pause: Envoy never sends the body",
+        };
+        self.desk.at.phase = phase;
+        self.desk.fault(FaultKind::WouldDuplicate, Some(filter), what);
+    }
+
+    pub(super) fn enter_data(&mut self, dir: Dir, filter: usize, view: BodyView, eos: bool) -> Pass {
+        let Some(context) = self.context(dir, filter) else { return Pass::Go };
+        let d = dir as usize;
+        let mut view = view;
+        if self.desk.stream.seats[filter].sides[d].gathers && view == BodyView::Piece {
+            self.hold(dir, view, true);
+            if self.cut(dir) {
+                return Pass::Drop;
+            }
+            view = BodyView::Held;
+        }
+        let stream = &mut self.desk.stream;
+        let size = stream.lanes[d].bytes(view).len() as u32;
+        let seat = &mut stream.seats[filter];
+        seat.sides[d].body = view;
+        seat.eos = eos;
+        let params = (context.id, size, u32::from(eos));
+        let ran = match dir {
+            Dir::Request => self.call(context, "proxy_on_request_body", |vm, desk, used| {
+                vm.run(desk, |c| &c.on_request_body, params, used)
+            }),
+            Dir::Response => self.call(context, "proxy_on_response_body", |vm, desk, used| {
+                vm.run(desk, |c| &c.on_response_body, params, used)
+            }),
+        };
+        let Ok(result) = ran else {
+            self.dead_phase(filter);
+            return Pass::Go;
+        };
+        let asked = self.drain(Some((filter, dir)));
+        if let Some((who, reply)) = asked.reply {
+            self.local_reply(Some(who), *reply);
+            return Pass::Drop;
+        }
+        let pass = match result.unwrap_or(0) {
+            _ if asked.resumed => Pass::Go,
+            0 => Pass::Go,
+            1 => Pass::Buffer,
+            2 => Pass::Watermark,
+            _ => Pass::Drop,
+        };
+        let side = &mut self.desk.stream.seats[filter].sides[d];
+        side.gathers = pass == Pass::Buffer;
+        side.body = if side.gathers { BodyView::Held } else { BodyView::Nothing };
+        self.release_headers(dir, filter, pass);
+        pass
+    }
+
+    /// With the headers still held, a body callback that lets go lets them go too.
+    fn release_headers(&mut self, dir: Dir, filter: usize, pass: Pass) {
+        if pass == Pass::Go {
+            self.desk.stream.seats[filter].open[dir.headers()] = false;
+        }
+    }
+
+    pub(super) fn enter_trailers(&mut self, dir: Dir, filter: usize) -> Pass {
+        let Some(context) = self.context(dir, filter) else { return Pass::Go };
+        let stream = &mut self.desk.stream;
+        let count = stream.maps[dir.trailers()].headers.len() as u32;
+        stream.seats[filter].open[dir.trailers()] = true;
+        let ran = match dir {
+            Dir::Request => self.call(context, "proxy_on_request_trailers", |vm, desk, used| {
+                vm.run(desk, |c| &c.on_request_trailers, (context.id, count), used)
+            }),
+            Dir::Response => self.call(context, "proxy_on_response_trailers", |vm, desk, used| {
+                vm.run(desk, |c| &c.on_response_trailers, (context.id, count), used)
+            }),
+        };
+        let Ok(result) = ran else {
+            self.dead_phase(filter);
+            return Pass::Go;
+        };
+        let asked = self.drain(Some((filter, dir)));
+        if let Some((who, reply)) = asked.reply {
+            self.local_reply(Some(who), *reply);
+            return Pass::Buffer;
+        }
+        if result.unwrap_or(0) != 0 && !asked.resumed {
+            return Pass::Buffer;
+        }
+        let seat = &mut self.desk.stream.seats[filter];
+        seat.open[dir.trailers()] = false;
+        seat.open[dir.headers()] = false;
+        let side = &mut seat.sides[dir as usize];
+        (side.gathers, side.body) = (false, BodyView::Nothing);
+        Pass::Go
+    }
+}

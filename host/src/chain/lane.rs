@@ -1,0 +1,155 @@
+//! One direction through the chain: who is asked next, what is held back, what resuming does (facts 2.3).
+
+use super::enter::Pass;
+use super::{BodyView, Dir, Gate, Play};
+
+impl Play<'_> {
+    /// Headers go through the filters from this position on.
+    pub(super) fn headers(&mut self, dir: Dir, from: usize, eos: bool) {
+        for position in from..self.count() {
+            let filter = self.index(dir, position);
+            self.desk.stream.seats[filter].sides[dir as usize].ended = eos;
+            let gate = self.enter_headers(dir, filter, eos);
+            if self.cut(dir) {
+                return;
+            }
+            let side = &mut self.desk.stream.seats[filter].sides[dir as usize];
+            side.entered = true;
+            if gate != Gate::Open {
+                side.gate = gate;
+                return;
+            }
+            side.headers_continued = true;
+        }
+        self.headers_out(dir, eos);
+    }
+
+    /// A piece of the body, or all that is held, goes through the filters from this position on.
+    pub(super) fn data(&mut self, dir: Dir, from: usize, view: BodyView, eos: bool) {
+        let (d, trailers) = (dir as usize, dir.trailers());
+        let had_trailers = self.desk.stream.maps[trailers].present;
+        let mut made_at = None;
+        let mut eos = eos;
+        for position in from..self.count() {
+            let filter = self.index(dir, position);
+            let side = &mut self.desk.stream.seats[filter].sides[d];
+            if side.gate.all() {
+                let buffers = side.gate == Gate::AllBuffer;
+                self.hold(dir, view, buffers);
+                return;
+            }
+            if side.ended {
+                return;
+            }
+            side.ended = eos && !self.desk.stream.maps[trailers].present;
+            let ended = self.desk.stream.seats[filter].sides[d].ended;
+            let pass = self.enter_data(dir, filter, view, ended);
+            if self.cut(dir) {
+                return;
+            }
+            if !had_trailers && made_at.is_none() && self.desk.stream.maps[trailers].present {
+                eos = false;
+                made_at = Some(position);
+            }
+            let gate = &mut self.desk.stream.seats[filter].sides[d].gate;
+            if pass == Pass::Go && *gate == Gate::Open {
+                continue;
+            }
+            if pass == Pass::Go {
+                self.hold(dir, view, true);
+                if !self.cut(dir) {
+                    self.resume(dir, position);
+                }
+                return;
+            }
+            *gate = Gate::Single;
+            match pass {
+                Pass::Drop => self.drop_piece(dir, filter, view),
+                _ => self.hold(dir, view, pass == Pass::Buffer),
+            }
+            return;
+        }
+        self.data_out(dir, view, eos);
+        if let Some(position) = made_at
+            && !self.cut(dir)
+        {
+            self.trailers(dir, position + 1);
+        }
+    }
+
+    /// Trailers go through the filters from this position on.
+    pub(super) fn trailers(&mut self, dir: Dir, from: usize) {
+        for position in from..self.count() {
+            let filter = self.index(dir, position);
+            if self.desk.stream.seats[filter].sides[dir as usize].gate.all() {
+                return;
+            }
+            let pass = self.enter_trailers(dir, filter);
+            if self.cut(dir) {
+                return;
+            }
+            let side = &mut self.desk.stream.seats[filter].sides[dir as usize];
+            side.ended = true;
+            match (pass, side.gate) {
+                (Pass::Go, Gate::Open) => {}
+                (Pass::Go, _) => return self.resume(dir, position),
+                (_, Gate::Open) => {
+                    side.gate = Gate::Single;
+                    return;
+                }
+                _ => return,
+            }
+        }
+        self.trailers_out(dir);
+    }
+
+    /// Opens the gate at a position: what was held goes on.
+    pub(super) fn resume(&mut self, dir: Dir, position: usize) {
+        let (d, trailers) = (dir as usize, dir.trailers());
+        let filter = self.index(dir, position);
+        let side = &mut self.desk.stream.seats[filter].sides[d];
+        // A filter that was stopped for everything has not seen the data yet.
+        let from = if side.gate.all() { position } else { position + 1 };
+        side.gate = Gate::Open;
+        if !side.headers_continued {
+            side.headers_continued = true;
+            let stream = &self.desk.stream;
+            let eos = stream.lanes[d].ended && !stream.lanes[d].holds && !stream.maps[trailers].present;
+            self.headers(dir, position + 1, eos);
+        }
+        if self.desk.stream.lanes[d].holds && !self.cut(dir) {
+            let eos = self.desk.stream.lanes[d].ended && !self.desk.stream.maps[trailers].present;
+            self.data(dir, from, BodyView::Held, eos);
+        }
+        if self.desk.stream.maps[trailers].present && !self.cut(dir) {
+            self.trailers(dir, from);
+        }
+    }
+
+    /// Keeps a piece. `bounded`: the sender is not held back, so too much is an error.
+    pub(super) fn hold(&mut self, dir: Dir, view: BodyView, bounded: bool) {
+        let limit = self.desk.profile.buffer_limit;
+        let lane = &mut self.desk.stream.lanes[dir as usize];
+        if view == BodyView::Piece {
+            lane.held.extend_from_slice(&lane.piece);
+            lane.piece.clear();
+        }
+        lane.holds = true;
+        if bounded && lane.held.len() as u64 > limit {
+            self.too_large(dir);
+        }
+    }
+
+    /// The filter returned 3: the piece is gone (facts 2.3).
+    fn drop_piece(&mut self, dir: Dir, filter: usize, view: BodyView) {
+        let present = self.desk.stream.maps[dir.trailers()].present;
+        let lane = &mut self.desk.stream.lanes[dir as usize];
+        if lane.ended && !present {
+            lane.holds = true;
+        }
+        if view == BodyView::Piece && !lane.piece.is_empty() {
+            lane.piece.clear();
+            self.desk.stream.body_changed(filter, dir);
+        }
+    }
+}

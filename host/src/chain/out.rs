@@ -1,0 +1,156 @@
+//! The far ends: what leaves towards the upstream and towards the client, and what they refuse.
+
+use super::{BodyView, Dir, Play, Reply};
+use crate::headermap;
+use tamis_traffic::{FaultKind, Headers, Message};
+
+impl Play<'_> {
+    pub(super) fn headers_out(&mut self, dir: Dir, eos: bool) {
+        let map = &self.desk.stream.maps[dir.headers()];
+        if map.suspect
+            && let Some((text, reply)) = refuse(dir, &map.headers, self.recorded_proto())
+        {
+            self.fault_at_end(dir, FaultKind::BadHeaders, text);
+            return self.refused(dir, reply);
+        }
+        let message: &mut Message = match dir {
+            Dir::Request => self.out.upstream.fill(),
+            Dir::Response => self.out.reply.fill(),
+        };
+        message.headers.clone_from(&map.headers);
+        self.desk.stream.lanes[dir as usize].headers_out = true;
+        if eos {
+            self.ended(dir);
+        }
+    }
+
+    pub(super) fn data_out(&mut self, dir: Dir, view: BodyView, eos: bool) {
+        let Some(mut message) = self.message(dir) else { return };
+        let lane = &mut self.desk.stream.lanes[dir as usize];
+        // `bytes_mut` of a piece or of what is held is always there.
+        let Some(bytes) = lane.bytes_mut(view) else { return };
+        let body = &mut message.body;
+        if !bytes.is_empty() {
+            body.chunks.push(bytes.len() as u32);
+        }
+        if body.bytes.is_empty() {
+            std::mem::swap(&mut body.bytes, bytes);
+        } else {
+            body.bytes.extend_from_slice(bytes);
+        }
+        bytes.clear();
+        self.put(dir, message);
+        if eos {
+            self.ended(dir);
+        }
+    }
+
+    pub(super) fn trailers_out(&mut self, dir: Dir) {
+        let Some(mut message) = self.message(dir) else { return };
+        message.trailers.fill().clone_from(&self.desk.stream.maps[dir.trailers()].headers);
+        self.put(dir, message);
+        self.ended(dir);
+    }
+
+    /// The message on its way out, taken; to be put back.
+    fn message(&mut self, dir: Dir) -> Option<Message> {
+        match dir {
+            Dir::Request => self.out.upstream.get_mut().map(std::mem::take),
+            Dir::Response => self.out.reply.get_mut().map(std::mem::take),
+        }
+    }
+
+    fn put(&mut self, dir: Dir, message: Message) {
+        match dir {
+            Dir::Request => *self.out.upstream.get_or_fill() = message,
+            Dir::Response => *self.out.reply.get_or_fill() = message,
+        }
+    }
+
+    /// A direction is complete at its far end.
+    fn ended(&mut self, dir: Dir) {
+        let lane = &mut self.desk.stream.lanes[dir as usize];
+        lane.done = true;
+        let changed = lane.body_changed || self.desk.stream.maps[dir.headers()].changed;
+        if changed {
+            self.check_length(dir);
+        }
+    }
+
+    /// Nobody repairs `content-length` (facts 2.3): longer corrupts the connection, shorter hangs it.
+    #[cold]
+    fn check_length(&mut self, dir: Dir) {
+        let (message, recorded) = match dir {
+            Dir::Request => (self.out.upstream.get(), self.exchange.and_then(|e| e.request.get())),
+            Dir::Response => (self.out.reply.get(), self.exchange.and_then(|e| e.response.get())),
+        };
+        let Some(message) = message else { return };
+        let cut = recorded.is_some_and(|m| m.body.truncated || m.body.length.is_some_and(|l| l != m.body.bytes.len() as u64));
+        if (cut && !self.desk.stream.local) || (dir == Dir::Response && self.bodiless(&message.headers)) {
+            return;
+        }
+        let Some(said) = message.headers.text("content-length").and_then(|v| v.trim().parse::<u64>().ok()) else { return };
+        let real = message.body.bytes.len() as u64;
+        if said != real {
+            let what = if dir == Dir::Request { "request" } else { "response" };
+            let text = format!("content-length of the {what} is {said}, its body has {real} bytes");
+            self.fault_at_end(dir, FaultKind::BodyLength, text);
+        }
+    }
+
+    /// Responses whose `content-length` says nothing about bytes that follow.
+    pub(super) fn bodiless(&self, headers: &Headers) -> bool {
+        self.desk.stream.head || matches!(headers.get(b":status"), Some(b"204" | b"304"))
+    }
+
+    /// The fault of the filter that changed this direction last.
+    fn fault_at_end(&mut self, dir: Dir, kind: FaultKind, text: String) {
+        let filter = (0..self.count())
+            .map(|position| self.index(dir, position))
+            .rfind(|filter| self.desk.stream.known_change(*filter, dir));
+        self.desk.fault(kind, filter, text);
+    }
+
+    /// The request came with `x-forwarded-proto`, as every request does that Envoy's connection manager
+    /// has seen.
+    fn recorded_proto(&self) -> bool {
+        let request = self.exchange.and_then(|e| e.request.get());
+        request.is_some_and(|m| m.headers.position(FORWARDED_PROTO).is_some())
+    }
+
+    fn refused(&mut self, dir: Dir, reply: Reply) {
+        match dir {
+            Dir::Request => self.local_reply(None, reply),
+            // Outside of the filter chain: no callback sees it.
+            Dir::Response => {
+                self.desk.stream.response_begun = true;
+                self.local_reply(None, reply);
+            }
+        }
+    }
+}
+
+/// Without it Envoy finds no route (row 81 of the conformance table).
+const FORWARDED_PROTO: &[u8] = b"x-forwarded-proto";
+
+/// What the router or the codec says to these headers (facts 2.1.8, 2.1.9).
+fn refuse(dir: Dir, headers: &Headers, recorded_proto: bool) -> Option<(String, Reply)> {
+    let (checked, half) = match dir {
+        Dir::Request => (headermap::check_request(headers), "request"),
+        Dir::Response => (headermap::check_response(headers), "response"),
+    };
+    let no_route = |why: &str| (format!("Envoy answers 404: {why}"), Reply::host(404, "", "route_not_found"));
+    match checked {
+        Err(bad) if bad.status() == 404 => Some(no_route(&bad.to_string())),
+        Err(bad) => {
+            let text = bad.to_string();
+            let details = format!("filter_removed_required_{half}_headers{{{}}}", text.replace(' ', "_"));
+            let code = bad.status();
+            Some((format!("Envoy answers {code}: {text}"), Reply::host(u32::from(code), &text, &details)))
+        }
+        Ok(()) if dir == Dir::Request && recorded_proto && headers.position(FORWARDED_PROTO).is_none() => {
+            Some(no_route("missing required header: x-forwarded-proto"))
+        }
+        Ok(()) => None,
+    }
+}

@@ -1,0 +1,180 @@
+//! Replies that do not come from the upstream: a filter's, or the host's own (facts 2.5, 2.12).
+
+use super::{BodyView, Dir, Play, RESPONSE_HEADERS};
+use crate::FailurePolicy;
+use tamis_traffic::{FaultKind, Headers, Message, Outcome};
+
+/// A local reply.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Reply {
+    /// Not checked: 0 and 1000 go out as they are.
+    pub(crate) code: u32,
+    pub(crate) body: Vec<u8>,
+    /// Extra headers, names in lower case.
+    pub(crate) headers: Headers,
+    /// gRPC status; outside 0..=16 it counts as unset.
+    pub(crate) grpc: i32,
+    pub(crate) details: String,
+}
+
+impl Reply {
+    /// One that the host makes.
+    pub(super) fn host(code: u32, body: &str, details: &str) -> Self {
+        Self { code, body: body.into(), grpc: -1, details: details.to_owned(), ..Self::default() }
+    }
+}
+
+impl Play<'_> {
+    /// Sends a reply: through the response callbacks when no response has begun, straight to the client when
+    /// its headers are not out yet, else the stream is reset.
+    pub(super) fn local_reply(&mut self, filter: Option<usize>, reply: Reply) {
+        if !self.desk.stream.alive || self.over() {
+            return;
+        }
+        let stream = &mut self.desk.stream;
+        stream.details.clone_from(&reply.details);
+        stream.lanes[Dir::Request as usize].aborted = true;
+        if stream.lanes[Dir::Response as usize].headers_out {
+            return self.reset();
+        }
+        match filter {
+            Some(filter) => {
+                stream.seats[filter].trace.answered = true;
+                if self.out.outcome != Outcome::Stuck {
+                    self.out.outcome = Outcome::Answered(filter);
+                }
+            }
+            None if self.out.outcome != Outcome::Stuck => self.out.outcome = Outcome::Failed,
+            None => {}
+        }
+        let through = !self.desk.stream.response_begun;
+        self.desk.stream.local = true;
+        self.desk.stream.response_begun = true;
+        if through { self.reply_through_filters(&reply) } else { self.reply_directly(&reply) }
+    }
+
+    fn reply_through_filters(&mut self, reply: &Reply) {
+        let stream = &mut self.desk.stream;
+        let body = shape(reply, stream.grpc, stream.head, &mut stream.maps[RESPONSE_HEADERS].headers);
+        stream.maps[RESPONSE_HEADERS].present = true;
+        let lane = &mut stream.lanes[Dir::Response as usize];
+        lane.ended = !body;
+        self.headers(Dir::Response, 0, !body);
+        let lane = &mut self.desk.stream.lanes[Dir::Response as usize];
+        if body && !lane.aborted {
+            lane.ended = true;
+            lane.piece.extend_from_slice(&reply.body);
+            lane.bytes_in += reply.body.len() as u64;
+            self.data(Dir::Response, 0, BodyView::Piece, true);
+        }
+    }
+
+    /// Past all filters.
+    fn reply_directly(&mut self, reply: &Reply) {
+        let stream = &mut self.desk.stream;
+        let message: &mut Message = self.out.reply.fill();
+        if shape(reply, stream.grpc, stream.head, &mut message.headers) {
+            message.body.bytes.extend_from_slice(&reply.body);
+        }
+        // `proxy_on_log` sees this reply (row 7 of the conformance table).
+        stream.maps[RESPONSE_HEADERS].headers.clone_from(&message.headers);
+        let lane = &mut stream.lanes[Dir::Response as usize];
+        (lane.aborted, lane.headers_out, lane.done) = (true, true, true);
+    }
+
+    /// A callback of this filter cannot run: its VM is dead. Its policy decides (facts 2.12).
+    pub(super) fn dead_phase(&mut self, filter: usize) {
+        let plugin = &self.desk.plugins[filter];
+        if plugin.policy == FailurePolicy::LegacyOpen {
+            return;
+        }
+        let seat = &mut self.desk.stream.seats[filter];
+        if std::mem::replace(&mut seat.failed, true) {
+            return;
+        }
+        if !self.desk.stream.seats[filter].trace.broke {
+            let seat = &mut self.desk.stream.seats[filter];
+            // Entering a dead filter is how the request reaches it.
+            (seat.trace.broke, seat.trace.reached) = (true, true);
+            let text = format!("the VM of filter `{}` broke earlier; the policy answers 503", self.desk.plugins[filter].name);
+            self.desk.fault(FaultKind::DeadVm, Some(filter), text);
+        }
+        let reply = Reply { grpc: GRPC_UNAVAILABLE, ..Reply::host(503, "", "wasm_fail_stream") };
+        self.local_reply(None, reply);
+    }
+
+    /// More is held back than the buffer limit allows (facts 2.3).
+    #[cold]
+    pub(super) fn too_large(&mut self, dir: Dir) {
+        match dir {
+            Dir::Request => {
+                self.local_reply(None, Reply::host(413, "Payload Too Large", "request_payload_too_large"));
+            }
+            Dir::Response => {
+                self.local_reply(None, Reply::host(500, "Internal Server Error", "response_payload_too_large"));
+            }
+        }
+    }
+}
+
+const GRPC_UNAVAILABLE: i32 = 14;
+
+/// Writes the reply's headers; says whether a body follows (facts 2.5). Extra headers come before what the
+/// host adds, and never override `:status` and `content-length`.
+fn shape(reply: &Reply, grpc: bool, head: bool, headers: &mut Headers) -> bool {
+    headers.clear();
+    let extra = |name: &[u8]| name != b":status" && name != b"content-length";
+    if grpc {
+        headers.push(b":status", b"200");
+        let typed = reply.headers.get(b"content-type").is_some();
+        for (name, value) in reply.headers.iter().filter(|(n, _)| extra(n)) {
+            headers.push(name, value);
+        }
+        if !typed {
+            headers.push(b"content-type", b"application/grpc");
+        }
+        let status = if (0..=16).contains(&reply.grpc) { reply.grpc } else { grpc_of(reply.code) };
+        headers.push(b"grpc-status", status.to_string().as_bytes());
+        if !reply.body.is_empty() {
+            headers.push(b"grpc-message", &percent(&reply.body));
+        }
+        return false;
+    }
+    headers.push(b":status", reply.code.to_string().as_bytes());
+    for (name, value) in reply.headers.iter().filter(|(n, _)| extra(n)) {
+        headers.push(name, value);
+    }
+    if reply.body.is_empty() {
+        return false;
+    }
+    headers.push(b"content-length", reply.body.len().to_string().as_bytes());
+    if headers.get(b"content-type").is_none() {
+        headers.push(b"content-type", b"text/plain");
+    }
+    !head
+}
+
+/// The standard table from HTTP codes to gRPC statuses.
+fn grpc_of(code: u32) -> i32 {
+    match code {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    }
+}
+
+/// `grpc-message` is percent-encoded (gRPC over HTTP/2, "Responses").
+fn percent(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for &byte in text {
+        if (0x20..0x7f).contains(&byte) && byte != b'%' {
+            out.push(byte);
+        } else {
+            out.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
+    }
+    out
+}

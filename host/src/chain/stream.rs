@@ -1,0 +1,221 @@
+//! The stream that is being played: four header maps, two bodies, and where each filter stands in it.
+
+use super::Dir;
+use tamis_traffic::{FilterTrace, Headers};
+
+/// Index of the response headers in [`Stream::maps`]; maps have the numbers of the ABI (facts 1.1).
+pub(crate) const RESPONSE_HEADERS: usize = 2;
+
+/// A header map of the stream.
+#[derive(Debug, Default)]
+pub(crate) struct Map {
+    pub(crate) headers: Headers,
+    /// The map exists. Headers do from the first byte on, trailers when they came or were made.
+    pub(crate) present: bool,
+    /// As it was before the running filter wrote first; only valid while `touched`.
+    before: Headers,
+    touched: bool,
+    /// A filter wrote something that the router or the codec may refuse, or took a pseudo header away.
+    pub(crate) suspect: bool,
+    /// A filter changed it.
+    pub(crate) changed: bool,
+}
+
+impl Map {
+    fn clear(&mut self) {
+        (self.present, self.touched, self.suspect, self.changed) = (false, false, false, false);
+    }
+
+    /// To be called before a filter writes. `known`: this filter has changed the message already, so
+    /// nothing needs to be kept for the comparison.
+    #[inline]
+    pub(crate) fn touch(&mut self, known: bool) {
+        if !self.touched {
+            self.touched = true;
+            if !known {
+                self.before.clone_from(&self.headers);
+            }
+        }
+    }
+}
+
+/// How far a filter lets one direction through (the iteration state of Envoy's filter manager).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    #[default]
+    Open,
+    /// Stopped, but its own data callbacks go on.
+    Single,
+    /// Stopped for everything; data is kept up to the limit.
+    AllBuffer,
+    /// Stopped for everything; the sender is held back.
+    AllWatermark,
+}
+
+impl Gate {
+    pub(crate) fn all(self) -> bool {
+        matches!(self, Gate::AllBuffer | Gate::AllWatermark)
+    }
+}
+
+/// Which bytes a filter sees as the body.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyView {
+    #[default]
+    Nothing,
+    /// What just arrived.
+    Piece,
+    /// What is held back.
+    Held,
+}
+
+/// Where a filter stands in one direction.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Side {
+    pub(crate) gate: Gate,
+    /// Headers went past it.
+    pub(crate) headers_continued: bool,
+    /// It saw the end.
+    pub(crate) ended: bool,
+    /// Its headers callback ran.
+    pub(crate) entered: bool,
+    pub(crate) body: BodyView,
+    /// The next data callback shows everything that is held.
+    pub(crate) gathers: bool,
+}
+
+/// One filter's place in the stream.
+#[derive(Debug, Default)]
+pub(crate) struct Seat {
+    /// Its stream context; 0 before it is made.
+    pub(crate) context: u32,
+    /// The filter is not in this stream (its VM is dead and its policy open).
+    pub(crate) absent: bool,
+    /// Its VM was dead before the stream began, or died in it.
+    pub(crate) dead: bool,
+    /// It said the end of the stream in its last headers or body callback.
+    pub(crate) eos: bool,
+    /// Maps that it can reach now, by number.
+    pub(crate) open: [bool; 4],
+    /// It is in `proxy_on_log`.
+    pub(crate) logging: bool,
+    pub(crate) sides: [Side; 2],
+    /// It sent a reply.
+    pub(crate) replied: bool,
+    /// The host replied for it since it broke.
+    pub(crate) failed: bool,
+    pub(crate) trace: FilterTrace,
+}
+
+/// One direction's data on its way.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    /// What arrived last.
+    pub(crate) piece: Vec<u8>,
+    /// What filters hold back.
+    pub(crate) held: Vec<u8>,
+    /// There is a buffer of held data, though perhaps an empty one.
+    pub(crate) holds: bool,
+    /// The sender has ended.
+    pub(crate) ended: bool,
+    /// Nothing goes on in this direction: a reply or a reset took over.
+    pub(crate) aborted: bool,
+    /// Headers left at the far end.
+    pub(crate) headers_out: bool,
+    /// All of it left at the far end.
+    pub(crate) done: bool,
+    /// Some filter changed the body.
+    pub(crate) body_changed: bool,
+    /// Body bytes that came in, for `request.size` and `response.size`.
+    pub(crate) bytes_in: u64,
+}
+
+impl Lane {
+    fn clear(&mut self) {
+        self.piece.clear();
+        self.held.clear();
+        (self.holds, self.ended, self.aborted, self.headers_out, self.done) = (false, false, false, false, false);
+        (self.body_changed, self.bytes_in) = (false, 0);
+    }
+
+    pub(crate) fn bytes(&self, view: BodyView) -> &[u8] {
+        match view {
+            BodyView::Nothing => &[],
+            BodyView::Piece => &self.piece,
+            BodyView::Held => &self.held,
+        }
+    }
+
+    pub(crate) fn bytes_mut(&mut self, view: BodyView) -> Option<&mut Vec<u8>> {
+        match view {
+            BodyView::Nothing => None,
+            BodyView::Piece => Some(&mut self.piece),
+            BodyView::Held => Some(&mut self.held),
+        }
+    }
+}
+
+/// One exchange on its way through the chain.
+#[derive(Debug, Default)]
+pub(crate) struct Stream {
+    pub(crate) alive: bool,
+    pub(crate) maps: [Map; 4],
+    pub(crate) lanes: [Lane; 2],
+    pub(crate) seats: Vec<Seat>,
+    /// There are response headers, the upstream's or a reply's.
+    pub(crate) response_begun: bool,
+    /// The response that is going out was made by a filter or by the host.
+    pub(crate) local: bool,
+    pub(crate) grpc: bool,
+    pub(crate) head: bool,
+    /// `response.code_details`.
+    pub(crate) details: String,
+}
+
+impl Stream {
+    /// Makes it ready for the next exchange and keeps its memory.
+    pub(crate) fn begin(&mut self, filters: usize) {
+        self.maps.iter_mut().for_each(Map::clear);
+        self.lanes.iter_mut().for_each(Lane::clear);
+        self.seats.clear();
+        self.seats.resize_with(filters, Seat::default);
+        self.details.clear();
+        (self.alive, self.response_begun, self.local) = (true, false, false);
+        (self.grpc, self.head) = (false, false);
+    }
+
+    /// Notes for the filter's trace whether what it wrote since the last look made a difference.
+    pub(crate) fn settle(&mut self, filter: usize) {
+        for (kind, map) in self.maps.iter_mut().enumerate() {
+            if !map.touched {
+                continue;
+            }
+            map.touched = false;
+            let trace = &mut self.seats[filter].trace;
+            let known = if kind < 2 { &mut trace.request_changed } else { &mut trace.response_changed };
+            if *known {
+                map.changed = true;
+            } else if map.before != map.headers {
+                *known = true;
+                map.changed = true;
+            }
+        }
+    }
+
+    pub(crate) fn known_change(&self, filter: usize, dir: Dir) -> bool {
+        let trace = &self.seats[filter].trace;
+        match dir {
+            Dir::Request => trace.request_changed,
+            Dir::Response => trace.response_changed,
+        }
+    }
+
+    pub(crate) fn body_changed(&mut self, filter: usize, dir: Dir) {
+        let trace = &mut self.seats[filter].trace;
+        match dir {
+            Dir::Request => trace.request_changed = true,
+            Dir::Response => trace.response_changed = true,
+        }
+        self.lanes[dir as usize].body_changed = true;
+    }
+}

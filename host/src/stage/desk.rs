@@ -1,0 +1,182 @@
+//! Everything a running filter can reach: the stream, the world, and what it leaves behind.
+//!
+//! There is one desk in a stage. It is lent to a VM for the length of one callback and taken back after it,
+//! so that host functions reach it without sharing and without locks.
+
+use crate::{FailurePolicy, Profile};
+use crate::callouts::{Answers, Callouts, Nobody};
+use crate::chain::{Reply, Stream};
+use crate::world::{Metrics, Owner, Queues, Random, SharedData, Space, VirtualClock};
+use std::collections::VecDeque;
+use tamis_traffic::{Attributes, Callout, Exchange, Fault, FaultKind, Log, LogLevel, Peer, Protocol, Side};
+
+/// What a filter asked for that happens after its callback (facts 1.5: queued, in order of the calls).
+#[derive(Debug)]
+pub(crate) enum Action {
+    Continue { filter: usize, stream: u32 },
+    Close { filter: usize },
+    Reply { filter: usize, reply: Box<Reply> },
+}
+
+/// A context of a VM, found by its id.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Context {
+    pub(crate) id: u32,
+    pub(crate) filter: usize,
+    /// A stream context; else a root context.
+    pub(crate) stream: bool,
+}
+
+/// Who is running.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct At {
+    pub(crate) vm: usize,
+    pub(crate) current: Context,
+    /// As `proxy_set_effective_context` left it; the current one at the start of each callback.
+    pub(crate) effective: Context,
+    pub(crate) phase: &'static str,
+}
+
+/// What stays the same about a filter, and its root context.
+#[derive(Debug)]
+pub(crate) struct Plugin {
+    pub(crate) name: String,
+    pub(crate) root_id: String,
+    pub(crate) vm_id: String,
+    pub(crate) config: Vec<u8>,
+    pub(crate) vm_config: Vec<u8>,
+    pub(crate) vm: usize,
+    pub(crate) space: Space,
+    /// Root context; 0 when the VM is dead.
+    pub(crate) root: u32,
+    /// Tick period, nanoseconds; 0 is none.
+    pub(crate) tick: u64,
+    /// When the next tick is due, wall nanoseconds.
+    pub(crate) tick_at: u64,
+    /// What `proxy_get_status` gives: the code is sticky (facts 2.6).
+    pub(crate) status: (u32, Vec<u8>),
+    /// `proxy_on_done` of the root said false and `proxy_done` has not come.
+    pub(crate) leaving: bool,
+    pub(crate) policy: FailurePolicy,
+    pub(crate) allow_on_headers_stop_iteration: bool,
+}
+
+/// What the recording knows beside the messages, kept for properties.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) protocol: Protocol,
+    pub(crate) started: u64,
+    pub(crate) duration: Option<u64>,
+    pub(crate) source: Option<Peer>,
+    pub(crate) destination: Option<Peer>,
+    pub(crate) upstream: Option<Peer>,
+    pub(crate) side: Side,
+    pub(crate) attributes: Attributes,
+}
+
+/// See the module.
+pub(crate) struct Desk {
+    pub(crate) profile: Profile,
+    pub(crate) clock: VirtualClock,
+    pub(crate) random: Random,
+    pub(crate) shared: SharedData,
+    pub(crate) queues: Queues,
+    pub(crate) metrics: Metrics,
+    pub(crate) level: LogLevel,
+    pub(crate) stream: Stream,
+    pub(crate) known: Known,
+    pub(crate) plugins: Vec<Plugin>,
+    pub(crate) at: At,
+    pub(crate) actions: Vec<Action>,
+    /// Messages arrived in queues: who has to be told.
+    pub(crate) ready: VecDeque<(Owner, u32)>,
+    pub(crate) callouts: Callouts,
+    pub(crate) answers: Box<dyn Answers>,
+    /// Calls into the host since it was last asked.
+    pub(crate) host_calls: u32,
+    pub(crate) logs: Vec<Log>,
+    pub(crate) made: Vec<Callout>,
+    pub(crate) faults: Vec<Fault>,
+    /// Filter state that `proxy_set_property` stored for this stream.
+    pub(crate) properties: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Time follows the recording.
+    pub(crate) follows_recording: bool,
+    /// Memory for one value on its way to a filter.
+    pub(crate) scratch: Vec<u8>,
+}
+
+impl Desk {
+    /// What an idle VM holds.
+    pub(crate) fn idle() -> Box<Self> {
+        Box::new(Self {
+            profile: Profile::default(),
+            clock: VirtualClock::new(0),
+            random: Random::new(0),
+            shared: SharedData::new(),
+            queues: Queues::default(),
+            metrics: Metrics::default(),
+            level: LogLevel::Info,
+            stream: Stream::default(),
+            known: Known::default(),
+            plugins: Vec::new(),
+            at: At::default(),
+            actions: Vec::new(),
+            ready: VecDeque::new(),
+            callouts: Callouts::default(),
+            answers: Box::new(Nobody),
+            host_calls: 0,
+            logs: Vec::new(),
+            made: Vec::new(),
+            faults: Vec::new(),
+            properties: Vec::new(),
+            follows_recording: true,
+            scratch: Vec::new(),
+        })
+    }
+
+    pub(crate) fn fault(&mut self, kind: FaultKind, filter: Option<usize>, text: impl Into<String>) {
+        let phase = self.at.phase;
+        self.faults.push(Fault { kind, filter, phase, text: text.into() });
+    }
+
+    pub(crate) fn log(&mut self, level: LogLevel, text: &[u8]) {
+        if level >= self.level {
+            let filter = self.at.effective.filter;
+            self.logs.push(Log { filter, level, text: text.to_vec() });
+        }
+    }
+
+    /// Takes over what the recording knows beside the messages; memory is kept.
+    pub(crate) fn know(&mut self, exchange: &Exchange) {
+        if self.follows_recording
+            && let Some(started) = exchange.started
+        {
+            self.clock.advance_to(started);
+        }
+        let known = &mut self.known;
+        known.started = self.clock.wall();
+        known.protocol = exchange.protocol;
+        known.duration = exchange.duration;
+        known.side = exchange.side;
+        known.source.clone_from(&exchange.source);
+        known.destination.clone_from(&exchange.destination);
+        known.upstream.clone_from(&exchange.upstream);
+        known.attributes.clone_from(&exchange.attributes);
+    }
+
+    /// A live context of the running VM.
+    pub(crate) fn find(&self, id: u32) -> Option<Context> {
+        for (filter, plugin) in self.plugins.iter().enumerate() {
+            if plugin.vm != self.at.vm {
+                continue;
+            }
+            if plugin.root == id {
+                return Some(Context { id, filter, stream: false });
+            }
+            if self.stream.alive && self.stream.seats.get(filter).is_some_and(|s| s.context == id) {
+                return Some(Context { id, filter, stream: true });
+            }
+        }
+        None
+    }
+}

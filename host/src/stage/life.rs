@@ -1,0 +1,211 @@
+//! The life of a chain: start, a new VM after a reload, the end.
+
+use super::builder::{Clock, StageBuilder, Start};
+use super::{Context, Desk, FilterSpec, Plugin, Stage, StartError, StartPhase, StartReason};
+use crate::FailurePolicy;
+use crate::callouts::Callouts;
+use crate::chain::Play;
+use crate::vm::{Broke, Failed, Recipe, Used, Vm};
+use crate::world::{Random, VirtualClock};
+
+/// Longest time that a root context may take to say `proxy_done` at the end (5 s of virtual time; Envoy's
+/// drain is longer, but nothing happens in it that this host plays).
+const DONE_LIMIT: u64 = 5_000_000_000;
+
+/// A VM and what it takes to make it anew.
+pub(crate) struct Slot {
+    pub(crate) recipe: Recipe,
+    pub(crate) vm: Vm,
+}
+
+impl Stage {
+    pub(super) fn start(builder: StageBuilder) -> Result<Self, StartError> {
+        let mut desk = Desk::idle();
+        desk.clock = VirtualClock::new(match builder.clock {
+            Clock::Recorded => 0,
+            Clock::Fixed(nanos) => nanos,
+        });
+        desk.follows_recording = builder.clock == Clock::Recorded;
+        desk.random = Random::new(builder.seed);
+        desk.profile = builder.profile.clone();
+        desk.level = builder.level;
+        desk.answers = builder.answers;
+        let memory = builder.memory.min(desk.profile.memory_limit);
+        let mut recipes: Vec<Recipe> = Vec::new();
+        let mut keys: Vec<(usize, &FilterSpec)> = Vec::new();
+        for spec in &builder.filters {
+            let known = keys.iter().find(|(_, other)| same_vm(spec, other)).map(|(vm, _)| *vm);
+            let vm = known.unwrap_or(recipes.len());
+            if known.is_none() {
+                let (engine, module, env) = (builder.engine.clone(), spec.module.clone(), spec.env.clone());
+                recipes.push(Recipe { engine, module, memory, fuel: builder.fuel, env });
+                keys.push((vm, spec));
+            }
+            let plugin = plugin(spec, vm, &mut desk);
+            desk.plugins.push(plugin);
+        }
+        let failed = |desk: &mut Box<Desk>, filter: usize, (phase, reason): Failed| {
+            let name = desk.plugins.get(filter).map_or_else(String::new, |p| p.name.clone());
+            StartError { filter, name, phase, reason, logs: std::mem::take(&mut desk.logs) }
+        };
+        let mut slots = Vec::new();
+        for (number, recipe) in recipes.into_iter().enumerate() {
+            let first = desk.plugins.iter().position(|p| p.vm == number).unwrap_or_default();
+            if builder.start == Start::LikeEnvoy {
+                rehearse(&recipe, number, first, &mut desk).map_err(|(filter, why)| failed(&mut desk, filter, why))?;
+            }
+            let vm = load(&recipe, number, first, &mut desk).map_err(|why| failed(&mut desk, first, why))?;
+            let mut vm = vm;
+            configure_all(&mut vm, number, &mut desk).map_err(|(filter, why)| failed(&mut desk, filter, why))?;
+            slots.push(Slot { recipe, vm });
+        }
+        desk.faults.clear();
+        let start_logs = std::mem::take(&mut desk.logs);
+        desk.made.clear();
+        Ok(Stage { slots, desk, start_logs })
+    }
+
+    /// Makes dead VMs anew where the policy says so and the back-off has passed (facts 2.12).
+    pub(super) fn revive(&mut self) {
+        for number in 0..self.slots.len() {
+            let vm = &self.slots[number].vm;
+            if !vm.dead {
+                continue;
+            }
+            let now = self.desk.clock.wall();
+            let backoff = u64::try_from(self.desk.profile.reload_backoff.as_nanos()).unwrap_or(u64::MAX);
+            let rested = now.saturating_sub(vm.loaded) >= backoff;
+            let reloads = |p: &Plugin| p.vm == number && p.policy == FailurePolicy::Reload;
+            if !vm.ended_by_tool && !(rested && self.desk.plugins.iter().any(reloads)) {
+                continue;
+            }
+            let first = self.desk.plugins.iter().position(|p| p.vm == number).unwrap_or_default();
+            self.desk.callouts.forget_numbers(number);
+            let fresh = load(&self.slots[number].recipe, number, first, &mut self.desk);
+            let fresh = fresh.map_err(|why| (first, why)).and_then(|mut vm| {
+                configure_all(&mut vm, number, &mut self.desk)?;
+                Ok(vm)
+            });
+            match fresh {
+                Ok(vm) => self.slots[number].vm = vm,
+                Err((filter, (phase, reason))) => {
+                    self.slots[number].vm.loaded = now;
+                    self.desk.at.phase = phase.name();
+                    let text = format!("the reload of filter `{}` failed: {reason}", self.desk.plugins[filter].name);
+                    self.desk.fault(tamis_traffic::FaultKind::DeadVm, Some(filter), text);
+                }
+            }
+        }
+    }
+}
+
+/// Filters share a VM when module, `vm_id`, VM configuration and environment are the same (facts 1.5).
+fn same_vm(a: &FilterSpec, b: &FilterSpec) -> bool {
+    a.module.same(&b.module) && a.vm_id == b.vm_id && a.vm_config == b.vm_config && a.env == b.env
+}
+
+fn plugin(spec: &FilterSpec, vm: usize, desk: &mut Desk) -> Plugin {
+    Plugin {
+        name: spec.name.clone(),
+        root_id: spec.root_id.clone(),
+        vm_id: spec.vm_id.clone(),
+        config: spec.config.clone(),
+        vm_config: spec.vm_config.clone(),
+        vm,
+        space: desk.shared.space(&spec.vm_id),
+        root: 0,
+        tick: 0,
+        tick_at: 0,
+        status: (0, Vec::new()),
+        leaving: false,
+        policy: spec.policy,
+        allow_on_headers_stop_iteration: spec.allow_on_headers_stop_iteration,
+    }
+}
+
+fn load(recipe: &Recipe, number: usize, first: usize, desk: &mut Box<Desk>) -> Result<Vm, Failed> {
+    desk.at = super::At { vm: number, ..super::At::default() };
+    desk.at.current.filter = first;
+    desk.at.effective.filter = first;
+    Vm::start(recipe, desk)
+}
+
+/// Base VM and canary, thrown away without done or delete, and the main thread's VM (facts 1.5). Their
+/// calls are cancelled; the main VM's ticks are not played.
+fn rehearse(recipe: &Recipe, number: usize, first: usize, desk: &mut Box<Desk>) -> Result<(), (usize, Failed)> {
+    load(recipe, number, first, desk).map_err(|why| (first, why))?;
+    for _ in ["canary", "main"] {
+        let mut vm = load(recipe, number, first, desk).map_err(|why| (first, why))?;
+        configure_all(&mut vm, number, desk)?;
+        desk.callouts = Callouts::default();
+        desk.ready.clear();
+    }
+    Ok(())
+}
+
+/// Root context, `proxy_on_vm_start` and `proxy_on_configure` for each filter of a VM (facts 1.5: per root).
+fn configure_all(vm: &mut Vm, number: usize, desk: &mut Box<Desk>) -> Result<(), (usize, Failed)> {
+    for filter in 0..desk.plugins.len() {
+        if desk.plugins[filter].vm == number {
+            configure(vm, filter, desk).map_err(|why| (filter, why))?;
+        }
+    }
+    Ok(())
+}
+
+fn configure(vm: &mut Vm, filter: usize, desk: &mut Box<Desk>) -> Result<(), Failed> {
+    let id = vm.next_id();
+    let plugin = &mut desk.plugins[filter];
+    (plugin.root, plugin.tick, plugin.status) = (id, 0, (0, Vec::new()));
+    let (vm_size, size) = (plugin.vm_config.len() as u32, plugin.config.len() as u32);
+    let number = plugin.vm;
+    let context = Context { id, filter, stream: false };
+    let mut step = |desk: &mut Box<Desk>, phase: StartPhase| -> Result<(), Failed> {
+        desk.at = super::At { vm: number, current: context, effective: context, phase: phase.name() };
+        let mut used = Used::default();
+        let ran = match phase {
+            StartPhase::VmStart => vm.run(desk, |c| &c.on_vm_start, (id, vm_size), &mut used),
+            StartPhase::Configure => vm.run(desk, |c| &c.on_configure, (id, size), &mut used),
+            _ => vm.run(desk, |c| &c.on_context_create, (id, 0), &mut used).map(|_| None),
+        };
+        // Nothing that a root context asks for acts on a stream.
+        desk.actions.clear();
+        match ran {
+            Ok(None) => Ok(()),
+            Ok(Some(0)) => Err((phase, StartReason::Refused)),
+            Ok(Some(_)) => Ok(()),
+            Err(Broke { kind, text }) => Err((phase, StartReason::Fault { kind, text })),
+        }
+    };
+    step(desk, StartPhase::ContextCreate)?;
+    step(desk, StartPhase::VmStart)?;
+    step(desk, StartPhase::Configure)
+}
+
+impl Play<'_> {
+    /// The end of all root contexts: done, the wait for `proxy_done`, delete (facts 1.5).
+    pub(crate) fn leave(&mut self) {
+        for filter in 0..self.desk.plugins.len() {
+            let Some(context) = self.root(filter) else { continue };
+            self.desk.plugins[filter].leaving = true;
+            let said = self.root_call(context, "proxy_on_done", |vm, desk, used| vm.run(desk, |c| &c.on_done, (context.id,), used));
+            if said != Some(0) {
+                self.desk.plugins[filter].leaving = false;
+            }
+        }
+        if self.desk.plugins.iter().any(|p| p.leaving && p.root != 0) {
+            let until = self.desk.clock.wall().saturating_add(DONE_LIMIT);
+            self.run_until(until);
+        }
+        for filter in 0..self.desk.plugins.len() {
+            let Some(context) = self.root(filter) else { continue };
+            self.root_call(context, "proxy_on_delete", |vm, desk, used| vm.run(desk, |c| &c.on_delete, (context.id,), used));
+            self.desk.plugins[filter].root = 0;
+        }
+    }
+
+    fn root(&self, filter: usize) -> Option<Context> {
+        let id = self.desk.plugins[filter].root;
+        (id != 0).then_some(Context { id, filter, stream: false })
+    }
+}

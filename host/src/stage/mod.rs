@@ -1,0 +1,99 @@
+//! The public face: a chain of filters that plays exchanges.
+
+mod builder;
+mod desk;
+mod error;
+mod life;
+mod property;
+mod spec;
+
+pub use builder::{Clock, StageBuilder, Start};
+pub use error::{StartError, StartPhase, StartReason};
+pub use crate::world::{Metric, MetricKind};
+pub use spec::FilterSpec;
+
+pub(crate) use desk::{Action, At, Context, Desk, Plugin};
+pub(crate) use life::Slot;
+pub(crate) use property::property;
+
+use crate::Engine;
+use crate::chain::Play;
+use std::time::Duration;
+use tamis_traffic::{Exchange, Log, Playback};
+
+/// A chain of started filters and the world they live in. It plays one exchange after another; what filters
+/// keep in memory, in shared data or in metrics lives on from one to the next, as in one worker of Envoy.
+pub struct Stage {
+    slots: Vec<Slot>,
+    desk: Box<Desk>,
+    start_logs: Vec<Log>,
+}
+
+impl Stage {
+    /// Starts to build a stage. [`StageBuilder`] lists the defaults.
+    pub fn builder(engine: &Engine) -> StageBuilder {
+        StageBuilder::new(engine)
+    }
+
+    /// Plays one exchange through the chain. The recorded response plays the upstream.
+    ///
+    /// Never fails and never panics: whatever goes wrong is a [`Fault`](tamis_traffic::Fault) of the playback.
+    pub fn play(&mut self, exchange: &Exchange, playback: &mut Playback) {
+        playback.clear();
+        self.lend(playback);
+        if let Some(started) = exchange.started.filter(|_| self.desk.follows_recording)
+            && started > self.desk.clock.wall()
+        {
+            // What falls due before the exchange begins comes before it.
+            self.player(playback).run_until(started);
+        }
+        self.revive();
+        let mut play = self.player(playback);
+        play.exchange = Some(exchange);
+        play.run(exchange);
+        self.take_back(playback);
+    }
+
+    /// Lets the virtual clock run: ticks and callouts that fall due are delivered.
+    pub fn advance(&mut self, by: Duration, playback: &mut Playback) {
+        playback.clear();
+        self.lend(playback);
+        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        let until = self.desk.clock.wall().saturating_add(by);
+        self.player(playback).run_until(until);
+        self.take_back(playback);
+    }
+
+    /// All metrics that filters defined, in order of their first definition.
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.desk.metrics.all()
+    }
+
+    /// What filters logged while they started.
+    pub fn start_logs(&self) -> &[Log] {
+        &self.start_logs
+    }
+
+    /// Ends the root contexts: `proxy_on_done` (and the wait for `proxy_done`), then `proxy_on_delete`.
+    pub fn shutdown(mut self, playback: &mut Playback) {
+        playback.clear();
+        self.lend(playback);
+        self.player(playback).leave();
+        self.take_back(playback);
+    }
+
+    fn player<'a>(&'a mut self, out: &'a mut Playback) -> Play<'a> {
+        Play { slots: &mut self.slots, desk: &mut self.desk, out, exchange: None, stuck: false }
+    }
+
+    /// The playback's own lists take what filters write, so that their memory is used again.
+    fn lend(&mut self, playback: &mut Playback) {
+        std::mem::swap(&mut self.desk.logs, &mut playback.logs);
+        std::mem::swap(&mut self.desk.faults, &mut playback.faults);
+        std::mem::swap(&mut self.desk.made, &mut playback.callouts);
+    }
+
+    fn take_back(&mut self, playback: &mut Playback) {
+        self.lend(playback);
+    }
+}

@@ -1,0 +1,64 @@
+//! How a callback ended that did not return.
+
+use super::Guest;
+use std::fmt;
+use tamis_traffic::FaultKind;
+use wasmtime::{Trap, WasmBacktrace};
+
+/// A callback did not return: the VM is dead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Broke {
+    pub(crate) kind: FaultKind,
+    pub(crate) text: String,
+}
+
+/// The second failure channel of host functions: not a status for the filter but the end of the playback.
+#[derive(Debug)]
+pub(crate) struct HostEnd(pub(crate) Broke);
+
+impl fmt::Display for HostEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl std::error::Error for HostEnd {}
+
+impl Broke {
+    pub(crate) fn new(kind: FaultKind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+
+    /// Tells a trap from used-up fuel, refused memory and an end made by a host function.
+    pub(super) fn of(error: &wasmtime::Error, guest: &mut Guest, fuel: Option<u64>) -> Self {
+        if let Some(HostEnd(broke)) = error.downcast_ref::<HostEnd>() {
+            return broke.clone();
+        }
+        let Some(trap) = error.downcast_ref::<Trap>() else {
+            return Self::new(FaultKind::Trap, crate::engine::one_line(error));
+        };
+        if *trap == Trap::OutOfFuel {
+            let fuel = fuel.unwrap_or_default();
+            return Self::new(FaultKind::OutOfFuel, format!("used up the {fuel} units of fuel of one callback"));
+        }
+        let place = place(error);
+        if let Some(wanted) = guest.limits.refused.take() {
+            let limit = guest.limits.memory();
+            let text = format!("asked for {wanted} bytes of memory, the limit is {limit}, then trapped{place}");
+            return Self::new(FaultKind::OutOfMemory, text);
+        }
+        Self::new(FaultKind::Trap, format!("{}{place}", what(*trap)))
+    }
+}
+
+fn what(trap: Trap) -> String {
+    let text = trap.to_string();
+    text.strip_prefix("wasm trap: ").map_or(text.clone(), str::to_owned)
+}
+
+/// The innermost function that has a name, as ` in NAME`.
+fn place(error: &wasmtime::Error) -> String {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
+    let name = trace.frames().iter().find_map(|f| f.func_name().map(str::to_owned));
+    name.map(|n| format!(" in `{n}`")).unwrap_or_default()
+}

@@ -1,0 +1,123 @@
+//! What a store holds: the way into the guest's memory, its limits, and the desk while a callback runs.
+
+use super::{Broke, HostEnd};
+use crate::stage::Desk;
+use crate::wasi;
+use tamis_abi::AbiVersion;
+use tamis_traffic::{FaultKind, LogLevel};
+use wasmtime::{Memory, ResourceLimiter, TypedFunc};
+
+/// Largest table of a filter, in entries. V8's limit is ten million; no filter comes near.
+const TABLE_LIMIT: usize = 10_000_000;
+
+/// Which host functions a filter may call now (facts 1.4).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// In `_initialize` and `_start`: `proxy_log` and WASI.
+    #[default]
+    Starting,
+    /// In the allocator: `proxy_log`, `fd_write`, `clock_time_get`, `poll_oneoff`.
+    Allocating,
+    /// In callbacks: everything.
+    Open,
+}
+
+/// See the module.
+pub(crate) struct Guest {
+    pub(crate) desk: Box<Desk>,
+    pub(crate) memory: Option<Memory>,
+    /// `malloc`, else `proxy_on_memory_allocate`. Taken out while it runs: cloning it costs four times the call.
+    pub(crate) allocate: Option<TypedFunc<u32, u32>>,
+    pub(crate) door: Door,
+    pub(crate) abi: AbiVersion,
+    pub(crate) limits: Limits,
+    /// `KEY=value` with a zero byte each, for WASI.
+    pub(crate) env: Vec<(String, String)>,
+}
+
+impl Guest {
+    pub(crate) fn new(abi: AbiVersion, memory: u64, env: Vec<(String, String)>) -> Self {
+        Self {
+            desk: Desk::idle(),
+            memory: None,
+            allocate: None,
+            door: Door::Starting,
+            abi,
+            limits: Limits { memory, grown: 0, refused: None },
+            env,
+        }
+    }
+}
+
+/// Memory limit of one VM, and what became of requests for more.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    memory: u64,
+    /// Bytes that memory grew by since this was last read.
+    pub(crate) grown: u64,
+    /// The size in bytes that was refused last.
+    pub(crate) refused: Option<u64>,
+}
+
+impl Limits {
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory
+    }
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired as u64 > self.memory {
+            self.refused = Some(desired as u64);
+            return Ok(false);
+        }
+        self.grown += (desired - current) as u64;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_LIMIT)
+    }
+}
+
+impl wasi::Host for Guest {
+    fn enter(&mut self, name: &'static str) -> wasmtime::Result<()> {
+        if self.door == Door::Allocating && !matches!(name, "fd_write" | "clock_time_get" | "poll_oneoff") {
+            return Err(restricted(self.door, name));
+        }
+        self.desk.host_calls += 1;
+        Ok(())
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        self.memory
+    }
+
+    fn env(&self) -> &[(String, String)] {
+        &self.env
+    }
+
+    fn wall(&self) -> u64 {
+        self.desk.clock.wall()
+    }
+
+    fn monotonic(&self) -> u64 {
+        self.desk.clock.monotonic()
+    }
+
+    fn random(&mut self, out: &mut [u8]) {
+        self.desk.random.fill(out);
+    }
+
+    fn log(&mut self, level: LogLevel, line: &[u8]) {
+        self.desk.log(level, line);
+    }
+}
+
+/// The trap of a call that Envoy forbids here.
+#[cold]
+pub(crate) fn restricted(door: Door, name: &str) -> wasmtime::Error {
+    let place = if door == Door::Starting { "before the filter has started" } else { "inside the allocator" };
+    let text = format!("called `{name}` {place}, where Envoy forbids it");
+    wasmtime::Error::new(HostEnd(Broke::new(FaultKind::Trap, text)))
+}

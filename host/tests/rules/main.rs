@@ -1,0 +1,11 @@
+//! The rules of Envoy 1.40 that the host follows, one small guest for each (facts by section).
+
+mod guest;
+
+mod bodies;
+mod callouts;
+mod failure;
+mod headers;
+mod lifecycle;
+mod replies;
+mod world;

@@ -25,4 +25,6 @@ pub use engine::{Engine, EngineError, EngineOptions};
 pub use module::{AbiVersion, Export, Import, LoadError, MODULE_LIMIT, Module, ModuleFacts, inspect};
 pub use policy::FailurePolicy;
 pub use profile::{Profile, UnknownProfile};
-pub use stage::{Clock, FilterSpec, Metric, MetricKind, Stage, StageBuilder, Start, StartError, StartPhase, StartReason};
+pub use stage::{
+    Clock, FilterSpec, Metric, MetricKind, Stage, StageBuilder, Start, StartError, StartPhase, StartReason,
+};

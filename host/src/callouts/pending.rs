@@ -60,7 +60,8 @@ impl Callouts {
     }
 
     pub(crate) fn show(&mut self, message: Message) {
-        self.open = Some(Open { headers: message.headers, body: message.body.bytes, trailers: message.trailers });
+        self.open =
+            Some(Open { headers: message.headers, body: message.body.bytes, trailers: message.trailers });
     }
 
     pub(crate) fn hide(&mut self) {
@@ -111,7 +112,8 @@ impl Desk {
             return Err(Refused::BadArgument);
         }
         if self.callouts.pending.len() >= PENDING_LIMIT {
-            let limit = LimitReached { what: "list of pending callouts", limit: PENDING_LIMIT, unit: "calls" };
+            let limit =
+                LimitReached { what: "list of pending callouts", limit: PENDING_LIMIT, unit: "calls" };
             return Err(Refused::TooMany(limit));
         }
         let answer = self.answers.answer(&callout);
@@ -160,7 +162,9 @@ impl Desk {
                 self.fault(FaultKind::UnansweredCallout, Some(callout.filter), text);
                 (u64::MAX, Message::default(), false)
             }
-            Answer::Timeout | Answer::UnknownCluster | Answer::NoHosts => (u64::MAX, Message::default(), false),
+            Answer::Timeout | Answer::UnknownCluster | Answer::NoHosts => {
+                (u64::MAX, Message::default(), false)
+            }
         };
         if limit > 0 && wait >= limit {
             let message = plain("504", TIMEOUT_BODY);

@@ -95,7 +95,13 @@ impl<'a, 'b> Call<'a, 'b> {
     /// Hands `len` bytes to the filter in memory that it allocates; the address goes to `at`, the length to
     /// `size`. Nothing to hand over is address 0, length 0, without asking the allocator (facts 1.2).
     #[inline]
-    pub(crate) fn give(&mut self, len: usize, at: u32, size: u32, fill: impl FnOnce(&Desk, &mut [u8])) -> Answer {
+    pub(crate) fn give(
+        &mut self,
+        len: usize,
+        at: u32,
+        size: u32,
+        fill: impl FnOnce(&Desk, &mut [u8]),
+    ) -> Answer {
         let mut address = 0;
         if len > 0 {
             address = self.allocate(len)?;

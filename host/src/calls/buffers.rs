@@ -26,7 +26,9 @@ fn bytes(desk: &Desk, kind: u32) -> Answer<&[u8]> {
             open.map(|a| &a.body[..]).ok_or(Stop::Tell(Status::NotFound))
         }
         VM_CONFIG => Ok(desk.plugins.get(at.filter).map_or(&[][..], |p| &p.vm_config)),
-        PLUGIN_CONFIG if desk.at.phase == "proxy_on_configure" || desk.at.phase == "proxy_validate_configuration" => {
+        PLUGIN_CONFIG
+            if desk.at.phase == "proxy_on_configure" || desk.at.phase == "proxy_validate_configuration" =>
+        {
             Ok(desk.plugins.get(at.filter).map_or(&[][..], |p| &p.config))
         }
         PLUGIN_CONFIG => Err(Stop::Tell(Status::NotFound)),

@@ -96,7 +96,11 @@ pub(super) fn close_stream(call: &mut Call<'_, '_>, stream: u32) -> Answer {
     let at = desk.at.effective;
     if at.stream && stream < 2 {
         if desk.at.phase == "proxy_on_log" || desk.at.phase == "proxy_on_done" {
-            desk.fault(FaultKind::NotSupported, Some(at.filter), "`proxy_close_stream` at the end of a stream");
+            desk.fault(
+                FaultKind::NotSupported,
+                Some(at.filter),
+                "`proxy_close_stream` at the end of a stream",
+            );
             return Ok(());
         }
         desk.actions.push(Action::Close { filter: at.filter });

@@ -17,7 +17,15 @@ const KNOWN: &[&[u8]] = &[
 ];
 
 /// 1 for an unknown name.
-pub(super) fn call(call: &mut Call<'_, '_>, name: u32, nlen: u32, args: u32, alen: u32, at: u32, len: u32) -> Answer {
+pub(super) fn call(
+    call: &mut Call<'_, '_>,
+    name: u32,
+    nlen: u32,
+    args: u32,
+    alen: u32,
+    at: u32,
+    len: u32,
+) -> Answer {
     let (view, _) = call.split()?;
     let name = view.read(name, nlen)?;
     view.read(args, alen)?;

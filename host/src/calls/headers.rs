@@ -88,7 +88,11 @@ pub(super) fn get(call: &mut Call<'_, '_>, map: u32, key: u32, klen: u32, at: u3
         return Err(Stop::Tell(status));
     };
     let Some(value) = headermap::get(headers, read_kind(map), name) else {
-        return if call.is_0_1_0() { call.give_bytes(&[], at, len) } else { Err(Stop::Tell(Status::NotFound)) };
+        return if call.is_0_1_0() {
+            call.give_bytes(&[], at, len)
+        } else {
+            Err(Stop::Tell(Status::NotFound))
+        };
     };
     scratch.clear();
     scratch.extend_from_slice(value);

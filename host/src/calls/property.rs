@@ -27,7 +27,12 @@ pub(super) fn set(call: &mut Call<'_, '_>, key: u32, klen: u32, val: u32, vlen: 
     }
     let used: usize = state.iter().map(|e| e.0.len() + e.1.len()).sum();
     if used + key.len() + value.len() > STATE_LIMIT {
-        return Err(crate::world::LimitReached { what: "filter state", limit: STATE_LIMIT, unit: "bytes of one stream" }.into());
+        return Err(crate::world::LimitReached {
+            what: "filter state",
+            limit: STATE_LIMIT,
+            unit: "bytes of one stream",
+        }
+        .into());
     }
     state.push((key.to_vec(), value.to_vec()));
     Ok(())

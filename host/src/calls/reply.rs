@@ -28,7 +28,11 @@ pub(super) fn send(
         return Ok(());
     }
     if matches!(desk.at.phase, "proxy_on_log" | "proxy_on_done" | "proxy_on_delete") {
-        desk.fault(FaultKind::WouldCrash, Some(at.filter), "a local reply at the end of a stream crashes Envoy");
+        desk.fault(
+            FaultKind::WouldCrash,
+            Some(at.filter),
+            "a local reply at the end of a stream crashes Envoy",
+        );
         return Ok(());
     }
     let Some(seat) = desk.stream.seats.get_mut(at.filter) else { return Ok(()) };

@@ -13,12 +13,37 @@ pub(super) fn end(what: &str) -> Stop {
 type W = u32;
 
 #[allow(clippy::too_many_arguments, reason = "the ABI's")]
-pub(super) fn grpc_call(_: &mut Call<'_, '_>, _: W, _: W, _: W, _: W, _: W, _: W, _: W, _: W, _: W, _: W, _: W, _: W) -> Answer {
+pub(super) fn grpc_call(
+    _: &mut Call<'_, '_>,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+) -> Answer {
     Err(end("`proxy_grpc_call`"))
 }
 
 #[allow(clippy::too_many_arguments, reason = "the ABI's")]
-pub(super) fn grpc_stream(_: &mut Call<'_, '_>, _: W, _: W, _: W, _: W, _: W, _: W, _: W, _: W, _: W) -> Answer {
+pub(super) fn grpc_stream(
+    _: &mut Call<'_, '_>,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+    _: W,
+) -> Answer {
     Err(end("`proxy_grpc_stream`"))
 }
 

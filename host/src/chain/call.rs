@@ -157,9 +157,16 @@ impl Play<'_> {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let message = &delivery.message;
         let trailers = message.trailers.get().map_or(0, |t| t.len());
-        let params =
-            (context.id, delivery.token, count(message.headers.len()), count(message.body.bytes.len()), count(trailers));
-        self.desk.callouts.show(delivery.message);
+        let params = (
+            context.id,
+            delivery.token,
+            count(message.headers.len()),
+            count(message.body.bytes.len()),
+            count(trailers),
+        );
+        if !delivery.broken {
+            self.desk.callouts.show(delivery.message);
+        }
         let ran = self.call(context, "proxy_on_http_call_response", |vm, desk, used| {
             vm.run(desk, |c| &c.on_http_call_response, params, used)
         });

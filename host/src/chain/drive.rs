@@ -75,7 +75,10 @@ impl Play<'_> {
         let trailers = message.trailers.get();
         let bodiless = dir == Dir::Response && self.bodiless(&message.headers);
         let has_body = !bodiless
-            && (!body.bytes.is_empty() || !body.chunks.is_empty() || body.truncated || body.length.is_some_and(|l| l > 0));
+            && (!body.bytes.is_empty()
+                || !body.chunks.is_empty()
+                || body.truncated
+                || body.length.is_some_and(|l| l > 0));
         let d = dir as usize;
         let eos = !has_body && trailers.is_none();
         self.desk.stream.lanes[d].ended = eos;
@@ -84,7 +87,11 @@ impl Play<'_> {
             // A list of pieces that does not fit the bytes is read as one piece.
             let sum: u64 = body.chunks.iter().map(|c| u64::from(*c)).sum();
             let whole = [u32::try_from(body.bytes.len()).unwrap_or(u32::MAX)];
-            let chunks = if sum == body.bytes.len() as u64 && !body.chunks.is_empty() { &body.chunks[..] } else { &whole };
+            let chunks = if sum == body.bytes.len() as u64 && !body.chunks.is_empty() {
+                &body.chunks[..]
+            } else {
+                &whole
+            };
             let mut rest = &body.bytes[..];
             let mut first = true;
             for (index, len) in chunks.iter().enumerate() {

@@ -27,14 +27,17 @@ impl Play<'_> {
             return None;
         }
         let (id, dead) = (seat.context, seat.dead);
+        if id == 0 && dir == Dir::Response {
+            // A filter that the request did not reach does not see the response.
+            return None;
+        }
         let vm = self.desk.plugins[filter].vm;
         if dead || self.slots[vm].vm.dead {
-            self.dead_phase(filter);
+            self.dead_phase(filter, false);
             return None;
         }
         if id == 0 {
-            // A filter that the request did not reach does not see the response.
-            return if dir == Dir::Request { self.create(filter) } else { None };
+            return self.create(filter);
         }
         Some(Context { id, filter, stream: true })
     }
@@ -49,7 +52,7 @@ impl Play<'_> {
             vm.run(desk, |c| &c.on_context_create, (id, root), used)
         });
         if ran.is_err() {
-            self.dead_phase(filter);
+            self.dead_phase(filter, true);
             return None;
         }
         self.drain(None);
@@ -72,7 +75,7 @@ impl Play<'_> {
             vm.run_headers(desk, request, context.id, count, eos, used)
         });
         let Ok(result) = ran else {
-            self.dead_phase(filter);
+            self.dead_phase(filter, true);
             return Gate::Open;
         };
         let asked = self.drain(Some((filter, dir)));
@@ -102,8 +105,12 @@ impl Play<'_> {
             return;
         }
         let what = match (gate, dir) {
-            (Gate::Open, Dir::Request) => "resumed its request and returned continue: Envoy sends the request twice",
-            (Gate::Open, Dir::Response) => "resumed its response and returned continue: Envoy sends the headers twice",
+            (Gate::Open, Dir::Request) => {
+                "resumed its request and returned continue: Envoy sends the request twice"
+            }
+            (Gate::Open, Dir::Response) => {
+                "resumed its response and returned continue: Envoy sends the headers twice"
+            }
             (_, Dir::Request) => "resumed its request and returned pause: Envoy never sends the body",
             (_, Dir::Response) => "resumed its response and returned pause: Envoy never sends the body",
         };
@@ -137,7 +144,7 @@ impl Play<'_> {
             }),
         };
         let Ok(result) = ran else {
-            self.dead_phase(filter);
+            self.dead_phase(filter, true);
             return Pass::Go;
         };
         let asked = self.drain(Some((filter, dir)));
@@ -180,7 +187,7 @@ impl Play<'_> {
             }),
         };
         let Ok(result) = ran else {
-            self.dead_phase(filter);
+            self.dead_phase(filter, true);
             return Pass::Go;
         };
         let asked = self.drain(Some((filter, dir)));

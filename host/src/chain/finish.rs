@@ -8,7 +8,9 @@ impl Play<'_> {
         for filter in 0..self.count() {
             let Some(context) = self.last_context(filter) else { continue };
             self.desk.stream.seats[filter].logging = true;
-            let ran = self.call(context, "proxy_on_log", |vm, desk, used| vm.run(desk, |c| &c.on_log, (context.id,), used));
+            let ran = self.call(context, "proxy_on_log", |vm, desk, used| {
+                vm.run(desk, |c| &c.on_log, (context.id,), used)
+            });
             self.desk.stream.seats[filter].logging = false;
             if ran.is_ok() {
                 self.drain(None);
@@ -20,11 +22,14 @@ impl Play<'_> {
             }
             let context = Context { id: self.desk.stream.seats[filter].context, filter, stream: true };
             // What `proxy_on_done` of a stream returns changes nothing.
-            let done = self.call(context, "proxy_on_done", |vm, desk, used| vm.run(desk, |c| &c.on_done, (context.id,), used));
+            let done = self.call(context, "proxy_on_done", |vm, desk, used| {
+                vm.run(desk, |c| &c.on_done, (context.id,), used)
+            });
             if done.is_ok() {
                 self.drain(None);
-                let ran =
-                    self.call(context, "proxy_on_delete", |vm, desk, used| vm.run(desk, |c| &c.on_delete, (context.id,), used));
+                let ran = self.call(context, "proxy_on_delete", |vm, desk, used| {
+                    vm.run(desk, |c| &c.on_delete, (context.id,), used)
+                });
                 if ran.is_ok() {
                     self.drain(None);
                 }
@@ -32,7 +37,9 @@ impl Play<'_> {
             self.desk.stream.seats[filter].context = 0;
         }
         self.desk.stream.alive = false;
-        self.out.filters.extend(self.desk.stream.seats.iter_mut().map(|seat| std::mem::take(&mut seat.trace)));
+        self.out
+            .filters
+            .extend(self.desk.stream.seats.iter_mut().map(|seat| std::mem::take(&mut seat.trace)));
     }
 
     fn lives(&self, filter: usize) -> bool {

@@ -85,11 +85,16 @@ impl Play<'_> {
             Dir::Response => (self.out.reply.get(), self.exchange.and_then(|e| e.response.get())),
         };
         let Some(message) = message else { return };
-        let cut = recorded.is_some_and(|m| m.body.truncated || m.body.length.is_some_and(|l| l != m.body.bytes.len() as u64));
+        let cut = recorded.is_some_and(|m| {
+            m.body.truncated || m.body.length.is_some_and(|l| l != m.body.bytes.len() as u64)
+        });
         if (cut && !self.desk.stream.local) || (dir == Dir::Response && self.bodiless(&message.headers)) {
             return;
         }
-        let Some(said) = message.headers.text("content-length").and_then(|v| v.trim().parse::<u64>().ok()) else { return };
+        let Some(said) = message.headers.text("content-length").and_then(|v| v.trim().parse::<u64>().ok())
+        else {
+            return;
+        };
         let real = message.body.bytes.len() as u64;
         if said != real {
             let what = if dir == Dir::Request { "request" } else { "response" };

@@ -83,7 +83,9 @@ impl Play<'_> {
     }
 
     /// A callback of this filter cannot run: its VM is dead. Its policy decides (facts 2.12).
-    pub(super) fn dead_phase(&mut self, filter: usize) {
+    ///
+    /// `now`: it died in this very callback, which is a fault already.
+    pub(super) fn dead_phase(&mut self, filter: usize, now: bool) {
         let plugin = &self.desk.plugins[filter];
         if plugin.policy == FailurePolicy::LegacyOpen {
             return;
@@ -92,11 +94,14 @@ impl Play<'_> {
         if std::mem::replace(&mut seat.failed, true) {
             return;
         }
-        if !self.desk.stream.seats[filter].trace.broke {
+        if !now {
             let seat = &mut self.desk.stream.seats[filter];
             // Entering a dead filter is how the request reaches it.
             (seat.trace.broke, seat.trace.reached) = (true, true);
-            let text = format!("the VM of filter `{}` broke earlier; the policy answers 503", self.desk.plugins[filter].name);
+            let text = format!(
+                "the VM of filter `{}` broke earlier; the policy answers 503",
+                self.desk.plugins[filter].name
+            );
             self.desk.fault(FaultKind::DeadVm, Some(filter), text);
         }
         let reply = Reply { grpc: GRPC_UNAVAILABLE, ..Reply::host(503, "", "wasm_fail_stream") };
@@ -111,7 +116,10 @@ impl Play<'_> {
                 self.local_reply(None, Reply::host(413, "Payload Too Large", "request_payload_too_large"));
             }
             Dir::Response => {
-                self.local_reply(None, Reply::host(500, "Internal Server Error", "response_payload_too_large"));
+                self.local_reply(
+                    None,
+                    Reply::host(500, "Internal Server Error", "response_payload_too_large"),
+                );
             }
         }
     }

@@ -134,7 +134,8 @@ impl Lane {
     fn clear(&mut self) {
         self.piece.clear();
         self.held.clear();
-        (self.holds, self.ended, self.aborted, self.headers_out, self.done) = (false, false, false, false, false);
+        (self.holds, self.ended, self.aborted, self.headers_out, self.done) =
+            (false, false, false, false, false);
         (self.body_changed, self.bytes_in) = (false, 0);
     }
 

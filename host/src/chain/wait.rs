@@ -100,7 +100,9 @@ impl Play<'_> {
     /// Re-armed after the handler (facts 2.8).
     fn tick(&mut self, filter: usize) {
         let context = Context { id: self.desk.plugins[filter].root, filter, stream: false };
-        let ran = self.call(context, "proxy_on_tick", |vm, desk, used| vm.run(desk, |c| &c.on_tick, (context.id,), used));
+        let ran = self.call(context, "proxy_on_tick", |vm, desk, used| {
+            vm.run(desk, |c| &c.on_tick, (context.id,), used)
+        });
         let now = self.desk.clock.wall();
         let plugin = &mut self.desk.plugins[filter];
         // At least a millisecond: that is the unit of the period.
@@ -114,7 +116,11 @@ impl Play<'_> {
     pub(crate) fn post_ready(&mut self) {
         for _ in 0..EVENTS_LIMIT {
             let Some((owner, token)) = self.desk.ready.pop_front() else { return };
-            let found = self.desk.plugins.iter().position(|p| p.vm == owner.vm && p.root == owner.context && p.root != 0);
+            let found = self
+                .desk
+                .plugins
+                .iter()
+                .position(|p| p.vm == owner.vm && p.root == owner.context && p.root != 0);
             let Some(filter) = found else { continue };
             let context = Context { id: owner.context, filter, stream: false };
             let ran = self.call(context, "proxy_on_queue_ready", |vm, desk, used| {

@@ -3,10 +3,10 @@
 //! There is one desk in a stage. It is lent to a VM for the length of one callback and taken back after it,
 //! so that host functions reach it without sharing and without locks.
 
-use crate::{FailurePolicy, Profile};
 use crate::callouts::{Answers, Callouts, Nobody};
 use crate::chain::{Reply, Stream};
 use crate::world::{Metrics, Owner, Queues, Random, SharedData, Space, VirtualClock};
+use crate::{FailurePolicy, Profile};
 use std::collections::VecDeque;
 use tamis_traffic::{Attributes, Callout, Exchange, Fault, FaultKind, Log, LogLevel, Peer, Protocol, Side};
 

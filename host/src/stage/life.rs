@@ -52,11 +52,13 @@ impl Stage {
         for (number, recipe) in recipes.into_iter().enumerate() {
             let first = desk.plugins.iter().position(|p| p.vm == number).unwrap_or_default();
             if builder.start == Start::LikeEnvoy {
-                rehearse(&recipe, number, first, &mut desk).map_err(|(filter, why)| failed(&mut desk, filter, why))?;
+                rehearse(&recipe, number, first, &mut desk)
+                    .map_err(|(filter, why)| failed(&mut desk, filter, why))?;
             }
             let vm = load(&recipe, number, first, &mut desk).map_err(|why| failed(&mut desk, first, why))?;
             let mut vm = vm;
-            configure_all(&mut vm, number, &mut desk).map_err(|(filter, why)| failed(&mut desk, filter, why))?;
+            configure_all(&mut vm, number, &mut desk)
+                .map_err(|(filter, why)| failed(&mut desk, filter, why))?;
             slots.push(Slot { recipe, vm });
         }
         desk.faults.clear();
@@ -91,7 +93,8 @@ impl Stage {
                 Err((filter, (phase, reason))) => {
                     self.slots[number].vm.loaded = now;
                     self.desk.at.phase = phase.name();
-                    let text = format!("the reload of filter `{}` failed: {reason}", self.desk.plugins[filter].name);
+                    let text =
+                        format!("the reload of filter `{}` failed: {reason}", self.desk.plugins[filter].name);
                     self.desk.fault(tamis_traffic::FaultKind::DeadVm, Some(filter), text);
                 }
             }
@@ -132,7 +135,12 @@ fn load(recipe: &Recipe, number: usize, first: usize, desk: &mut Box<Desk>) -> R
 
 /// Base VM and canary, thrown away without done or delete, and the main thread's VM (facts 1.5). Their
 /// calls are cancelled; the main VM's ticks are not played.
-fn rehearse(recipe: &Recipe, number: usize, first: usize, desk: &mut Box<Desk>) -> Result<(), (usize, Failed)> {
+fn rehearse(
+    recipe: &Recipe,
+    number: usize,
+    first: usize,
+    desk: &mut Box<Desk>,
+) -> Result<(), (usize, Failed)> {
     load(recipe, number, first, desk).map_err(|why| (first, why))?;
     for _ in ["canary", "main"] {
         let mut vm = load(recipe, number, first, desk).map_err(|why| (first, why))?;
@@ -188,7 +196,9 @@ impl Play<'_> {
         for filter in 0..self.desk.plugins.len() {
             let Some(context) = self.root(filter) else { continue };
             self.desk.plugins[filter].leaving = true;
-            let said = self.root_call(context, "proxy_on_done", |vm, desk, used| vm.run(desk, |c| &c.on_done, (context.id,), used));
+            let said = self.root_call(context, "proxy_on_done", |vm, desk, used| {
+                vm.run(desk, |c| &c.on_done, (context.id,), used)
+            });
             if said != Some(0) {
                 self.desk.plugins[filter].leaving = false;
             }
@@ -199,7 +209,9 @@ impl Play<'_> {
         }
         for filter in 0..self.desk.plugins.len() {
             let Some(context) = self.root(filter) else { continue };
-            self.root_call(context, "proxy_on_delete", |vm, desk, used| vm.run(desk, |c| &c.on_delete, (context.id,), used));
+            self.root_call(context, "proxy_on_delete", |vm, desk, used| {
+                vm.run(desk, |c| &c.on_delete, (context.id,), used)
+            });
             self.desk.plugins[filter].root = 0;
         }
     }

@@ -7,9 +7,9 @@ mod life;
 mod property;
 mod spec;
 
+pub use crate::world::{Metric, MetricKind};
 pub use builder::{Clock, StageBuilder, Start};
 pub use error::{StartError, StartPhase, StartReason};
-pub use crate::world::{Metric, MetricKind};
 pub use spec::FilterSpec;
 
 pub(crate) use desk::{Action, At, Context, Desk, Plugin};

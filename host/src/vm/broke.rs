@@ -39,12 +39,16 @@ impl Broke {
         };
         if *trap == Trap::OutOfFuel {
             let fuel = fuel.unwrap_or_default();
-            return Self::new(FaultKind::OutOfFuel, format!("used up the {fuel} units of fuel of one callback"));
+            return Self::new(
+                FaultKind::OutOfFuel,
+                format!("used up the {fuel} units of fuel of one callback"),
+            );
         }
         let place = place(error);
         if let Some(wanted) = guest.limits.refused.take() {
             let limit = guest.limits.memory();
-            let text = format!("asked for {wanted} bytes of memory, the limit is {limit}, then trapped{place}");
+            let text =
+                format!("asked for {wanted} bytes of memory, the limit is {limit}, then trapped{place}");
             return Self::new(FaultKind::OutOfMemory, text);
         }
         Self::new(FaultKind::Trap, format!("{}{place}", what(*trap)))

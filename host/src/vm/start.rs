@@ -23,7 +23,10 @@ impl Vm {
     /// Makes an instance and initialises it. No root context yet.
     pub(crate) fn start(recipe: &Recipe, desk: &mut Box<Desk>) -> Result<Self, Failed> {
         let link = |text: String| (StartPhase::Instantiate, StartReason::Link(text));
-        let mut store = Store::new(recipe.engine.wasmtime(), Guest::new(recipe.module.facts().abi, recipe.memory, recipe.env.clone()));
+        let mut store = Store::new(
+            recipe.engine.wasmtime(),
+            Guest::new(recipe.module.facts().abi, recipe.memory, recipe.env.clone()),
+        );
         store.limiter(|guest| &mut guest.limits);
         let fuel = recipe.engine.counts_fuel().then_some(recipe.fuel);
         if let Some(fuel) = fuel {
@@ -34,20 +37,22 @@ impl Vm {
         calls::link(&mut linker, recipe.module.facts().abi).map_err(|e| link(one_line(&e)))?;
         wasi::link(&mut linker).map_err(|e| link(one_line(&e)))?;
         imports(recipe, &mut store, &mut linker).map_err(|e| link(one_line(&e)))?;
-        let instance = linker.instantiate(&mut store, recipe.module.code()).map_err(|e| {
-            match e.downcast_ref::<wasmtime::Trap>() {
-                Some(_) => {
-                    let broke = Broke::of(&e, store.data_mut(), fuel);
-                    (StartPhase::Instantiate, StartReason::Fault { kind: broke.kind, text: broke.text })
-                }
-                None => link(one_line(&e)),
+        let instance = linker.instantiate(&mut store, recipe.module.code()).map_err(|e| match e
+            .downcast_ref::<wasmtime::Trap>()
+        {
+            Some(_) => {
+                let broke = Broke::of(&e, store.data_mut(), fuel);
+                (StartPhase::Instantiate, StartReason::Fault { kind: broke.kind, text: broke.text })
             }
+            None => link(one_line(&e)),
         })?;
         handles(recipe, &mut store, &instance).map_err(link)?;
         let calls = Callbacks::of(&instance, &mut store);
         let loaded = desk.clock.wall();
         initialize(&mut store, &instance, fuel, desk)?;
-        store.data_mut().door = Door::Open;
+        let guest = store.data_mut();
+        guest.door = Door::Open;
+        guest.limits.grown = 0;
         Ok(Vm { store, calls, fuel, dead: false, ended_by_tool: false, loaded, next_context: 0 })
     }
 }
@@ -57,7 +62,10 @@ fn imports(recipe: &Recipe, store: &mut Store<Guest>, linker: &mut Linker<Guest>
     for import in recipe.module.code().imports() {
         match import.ty() {
             wasmtime::ExternType::Memory(ty) => {
-                let memory = wasmtime::Memory::new(&mut *store, MemoryType::new(ty.minimum() as u32, ty.maximum().map(|m| m as u32)))?;
+                let memory = wasmtime::Memory::new(
+                    &mut *store,
+                    MemoryType::new(ty.minimum() as u32, ty.maximum().map(|m| m as u32)),
+                )?;
                 linker.define(&*store, import.module(), import.name(), memory)?;
                 store.data_mut().memory = Some(memory);
             }
@@ -83,7 +91,12 @@ fn handles(recipe: &Recipe, store: &mut Store<Guest>, instance: &Instance) -> Re
 }
 
 /// `_initialize` (and then `main` or `__main_void`), else `_start`.
-fn initialize(store: &mut Store<Guest>, instance: &Instance, fuel: Option<u64>, desk: &mut Box<Desk>) -> Result<(), Failed> {
+fn initialize(
+    store: &mut Store<Guest>,
+    instance: &Instance,
+    fuel: Option<u64>,
+    desk: &mut Box<Desk>,
+) -> Result<(), Failed> {
     let fault = |b: Broke| (StartPhase::Initialize, StartReason::Fault { kind: b.kind, text: b.text });
     desk.at.phase = StartPhase::Initialize.name();
     let mut used = Used::default();

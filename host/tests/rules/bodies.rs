@@ -75,7 +75,9 @@ fn facts_2_3_returning_1_shows_everything_again_and_lets_it_be_replaced() {
 
 #[test]
 fn facts_2_3_returning_2_keeps_a_piece_and_3_drops_it() {
-    let body = |action: &str| body_callback("request", "", &format!("(select (i32.const 0) (i32.const {action}) (local.get $eos))"));
+    let body = |action: &str| {
+        body_callback("request", "", &format!("(select (i32.const 0) (i32.const {action}) (local.get $eos))"))
+    };
     let kept = check(&body("2"), &post(&["ab", "c"]), &["2", "0", "1", "0", "0", "1"]);
     assert_eq!(kept.upstream.get().unwrap().body.bytes, b"abc");
     assert!(!kept.filters[0].request_changed);
@@ -103,7 +105,11 @@ fn facts_2_3_a_bodys_buffer_calls() {
 
 #[test]
 fn facts_2_3_content_length_is_never_repaired_but_reported() {
-    let body = body_callback("request", "(drop (call $set_buffer (i32.const 0) (i32.const 0) (i32.const 99) 'longer'))", GO);
+    let body = body_callback(
+        "request",
+        "(drop (call $set_buffer (i32.const 0) (i32.const 0) (i32.const 99) 'longer'))",
+        GO,
+    );
     let mut exchange = post(&["body"]);
     exchange.request.get_mut().unwrap().headers.push(b"content-length", b"4");
     let mut stage = stage(&body);
@@ -114,7 +120,8 @@ fn facts_2_3_content_length_is_never_repaired_but_reported() {
     assert_eq!(faults(&unchanged).len(), 0);
 }
 
-const PAUSE: &str = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 1))"#;
+const PAUSE: &str =
+    r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 1))"#;
 
 #[test]
 fn facts_2_3_headers_paused_means_no_body_callbacks_and_nobody_wakes_it() {
@@ -154,10 +161,12 @@ fn facts_2_3_with_the_allow_flag_body_callbacks_run_while_headers_are_held() {
 #[test]
 fn facts_2_1_13_trailers_are_made_at_the_end_of_a_body() {
     let make = "(if (local.get $eos) (then (call $size (i32.const 1)) (call $pairs (i32.const 1))))";
-    let playback = check(&body_callback("request", make, GO), &post(&["ab"]), &["2", "0", "0", "1", "0", "0", "0", "0"]);
+    let playback =
+        check(&body_callback("request", make, GO), &post(&["ab"]), &["2", "0", "0", "1", "0", "0", "0"]);
     assert!(playback.upstream.get().unwrap().trailers.get().unwrap().is_empty());
     let read = "(if (local.get $eos) (then (call $pairs (i32.const 1)) (call $get (i32.const 1) 'a')))";
-    let playback = check(&body_callback("request", read, GO), &post(&["ab"]), &["2", "0", "0", "1", "0", "0", "2"]);
+    let playback =
+        check(&body_callback("request", read, GO), &post(&["ab"]), &["2", "0", "0", "1", "0", "0", "2"]);
     assert!(playback.upstream.get().unwrap().trailers.is_none());
 }
 
@@ -176,7 +185,9 @@ fn facts_2_3_a_held_body_is_readable_in_the_trailers_callback() {
 #[test]
 fn facts_2_3_more_than_the_buffer_limit_is_413_and_500() {
     let large = "x".repeat((1 << 20) + 1);
-    let hold = |kind: &str| format!(r#"(func (export "proxy_on_{kind}_body") (param i32 i32 i32) (result i32) (i32.const 1))"#);
+    let hold = |kind: &str| {
+        format!(r#"(func (export "proxy_on_{kind}_body") (param i32 i32 i32) (result i32) (i32.const 1))"#)
+    };
     let playback = check(&hold("request"), &post(&[&large]), &[]);
     assert_eq!((reply_status(&playback), playback.outcome), (Some("413"), Outcome::Failed));
     // Headers held for flow control only: no limit bites.
@@ -190,7 +201,9 @@ fn facts_2_3_more_than_the_buffer_limit_is_413_and_500() {
 #[test]
 fn two_filters_that_hold_and_rewrite_see_each_others_work() {
     let rewrite = |text: &str| {
-        let call = format!("(if (local.get $eos) (then (drop (call $set_buffer (i32.const 0) (i32.const -1) (i32.const 0) '{text}'))))");
+        let call = format!(
+            "(if (local.get $eos) (then (drop (call $set_buffer (i32.const 0) (i32.const -1) (i32.const 0) '{text}'))))"
+        );
         body_callback("request", &call, "(i32.eqz (local.get $eos))")
     };
     let (a, b) = (rewrite("A"), rewrite("B"));

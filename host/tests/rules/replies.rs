@@ -11,8 +11,10 @@ fn on(phase: &str, body: &str) -> String {
 #[test]
 fn facts_2_5_a_reply_runs_the_response_callbacks_of_reached_filters_in_reverse() {
     let seen = |name: &str| {
-        on("response_headers", &format!("(call $say '{name}') (drop (call $add (i32.const 2) 'x-{name}' '1'))"))
-            + &on("response_body", "(call $num (local.get 1)) (call $num (local.get 2))")
+        on(
+            "response_headers",
+            &format!("(call $say '{name}') (drop (call $add (i32.const 2) 'x-{name}' '1'))"),
+        ) + &on("response_body", "(call $num (local.get 1)) (call $num (local.get 2))")
             + &format!(r#"(func (export "proxy_on_log") (param i32) (call $say 'log-{name}'))"#)
     };
     let answers = on("request_headers", "(call $reply (i32.const 403) 'no')") + &seen("b");
@@ -21,7 +23,13 @@ fn facts_2_5_a_reply_runs_the_response_callbacks_of_reached_filters_in_reverse()
     assert_eq!(logs(&playback), ["0", "b", "a", "2", "1", "2", "1", "log-a", "log-b", "log-c"]);
     assert_eq!(playback.outcome, Outcome::Answered(1));
     let reply = playback.reply.get().unwrap();
-    let want = headers(&[(":status", "403"), ("content-length", "2"), ("content-type", "text/plain"), ("x-b", "1"), ("x-a", "1")]);
+    let want = headers(&[
+        (":status", "403"),
+        ("content-length", "2"),
+        ("content-type", "text/plain"),
+        ("x-b", "1"),
+        ("x-a", "1"),
+    ]);
     assert_eq!((&reply.headers, &reply.body.bytes[..]), (&want, &b"no"[..]));
     let reached: Vec<_> = playback.filters.iter().map(|f| (f.reached, f.answered)).collect();
     assert_eq!(reached, [(true, false), (true, true), (false, false)]);
@@ -45,7 +53,8 @@ fn facts_2_5_a_reply_in_the_response_body_resets_the_stream() {
 
 #[test]
 fn facts_2_5_the_first_of_two_replies_wins_and_codes_are_not_checked() {
-    let two = on("request_headers", "(call $reply (i32.const 1000) 'one') (call $reply (i32.const 401) 'two')");
+    let two =
+        on("request_headers", "(call $reply (i32.const 1000) 'one') (call $reply (i32.const 401) 'two')");
     let playback = check(&two, &get(), &["0", "0"]);
     assert_eq!(reply_status(&playback), Some("1000"));
 }
@@ -56,7 +65,8 @@ fn facts_2_5_details_headers_and_an_empty_body() {
     let pairs = "(i32.const 2048) (i32.const 27)";
     let data = r#"(data (i32.const 2048) "\01\00\00\00\0c\00\00\00\01\00\00\00content-type\00a\00")"#;
     let send = |body: &str| {
-        let call = format!("(call $num (call $reply_ (i32.const 429) 'too many' {body} {pairs} (i32.const -1)))");
+        let call =
+            format!("(call $num (call $reply_ (i32.const 429) 'too many' {body} {pairs} (i32.const -1)))");
         format!("{} {data}", on("request_headers", &call))
     };
     let playback = check(&send("'slow'"), &get(), &["0"]);
@@ -73,7 +83,10 @@ fn facts_2_5_grpc_requests_get_trailers_only() {
     exchange.request.get_mut().unwrap().headers.push(b"content-type", b"application/grpc");
     let playback = check(&on("request_headers", "(call $reply (i32.const 403) 'no way')"), &exchange, &["0"]);
     let reply = &playback.reply.get().unwrap().headers;
-    assert_eq!((reply.text(":status"), reply.text("grpc-status"), reply.text("grpc-message")), (Some("200"), Some("7"), Some("no way")));
+    assert_eq!(
+        (reply.text(":status"), reply.text("grpc-status"), reply.text("grpc-message")),
+        (Some("200"), Some("7"), Some("no way"))
+    );
 }
 
 #[test]
@@ -84,7 +97,11 @@ fn facts_2_5_a_reply_from_a_tick_does_nothing_and_in_log_it_is_a_finding() {
     let mut playback = tamis_traffic::Playback::default();
     stage.advance(std::time::Duration::from_millis(25), &mut playback);
     assert_eq!(logs(&playback), ["0", "0"]);
-    let playback = check(r#"(func (export "proxy_on_log") (param i32) (call $reply (i32.const 500) 'x'))"#, &get(), &["0"]);
+    let playback = check(
+        r#"(func (export "proxy_on_log") (param i32) (call $reply (i32.const 500) 'x'))"#,
+        &get(),
+        &["0"],
+    );
     assert_eq!((faults(&playback), reply_status(&playback)), (vec!["would-crash-envoy"], Some("200")));
 }
 
@@ -97,7 +114,8 @@ fn facts_2_4_resuming_inside_the_headers_phase() {
             stream * 2
         )
     };
-    for (exchange, result, want) in [(get(), 0, 1), (get(), 1, 0), (post(&["x"]), 0, 1), (post(&["x"]), 1, 1)] {
+    for (exchange, result, want) in [(get(), 0, 1), (get(), 1, 0), (post(&["x"]), 0, 1), (post(&["x"]), 1, 1)]
+    {
         // The request's map is gone at once.
         let playback = check(&resume("request", 0, result), &exchange, &["0", "2"]);
         assert_eq!(faults(&playback).len(), want, "{:?}", playback.faults);

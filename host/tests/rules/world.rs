@@ -25,7 +25,10 @@ fn a_paused_stream_is_woken_by_a_tick() {
           (drop (call $tick (i32.const 0)))
           (call $num (call $effective (global.get $s))) (call $num (call $continue (i32.const 0))))"#;
     let playback = check(body, &post(&["abc"]), &["0", "0"]);
-    assert_eq!((playback.outcome, &playback.upstream.get().unwrap().body.bytes[..]), (Outcome::Forwarded, &b"abc"[..]));
+    assert_eq!(
+        (playback.outcome, &playback.upstream.get().unwrap().body.bytes[..]),
+        (Outcome::Forwarded, &b"abc"[..])
+    );
 }
 
 #[test]
@@ -89,7 +92,8 @@ fn log_lines_below_the_level_are_dropped() {
 
 #[test]
 fn the_same_replay_is_the_same_twice() {
-    let body = r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))"#;
+    let body =
+        r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))"#;
     let wat = format!(
         r#"(module {body} (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
             (memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1"))
@@ -128,5 +132,8 @@ fn facts_2_8_metrics_live_in_the_stage() {
     play(&mut stage, &get());
     play(&mut stage, &get());
     let metrics = stage.metrics();
-    assert_eq!((metrics[0].name.as_str(), metrics[0].kind, metrics[0].value), ("hits", MetricKind::Counter, 4));
+    assert_eq!(
+        (metrics[0].name.as_str(), metrics[0].kind, metrics[0].value),
+        ("hits", MetricKind::Counter, 4)
+    );
 }

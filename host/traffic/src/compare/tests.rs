@@ -1,3 +1,5 @@
+//! What `compare` says of playbacks that differ in one thing.
+
 use super::*;
 use crate::{FaultKind, FilterTrace, Slot};
 use proptest::prelude::*;

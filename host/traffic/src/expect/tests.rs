@@ -1,3 +1,5 @@
+//! Traffic tests as text, and what the checker finds in playbacks.
+
 use super::*;
 use crate::{
     Callout, Exchange, Fault, FaultKind, FilterTrace, Headers, Log, LogLevel, Message, Outcome, Playback,

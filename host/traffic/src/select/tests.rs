@@ -1,3 +1,5 @@
+//! Expressions over one exchange.
+
 use super::*;
 use crate::{Message, Peer, Protocol, Slot};
 use proptest::prelude::*;

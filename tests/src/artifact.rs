@@ -9,14 +9,17 @@ pub const PLAIN: &str = "wasm32-unknown-unknown";
 /// The target that filters are shipped for.
 pub const WASI: &str = "wasm32-wasip1";
 
-/// Builds `package` in release for `target` (nothing happens when it is fresh) and gives the module's path.
+/// The profile that filters are shipped with.
+const PROFILE: &str = "filter";
+
+/// Builds `package` as it ships for `target` (nothing happens when it is fresh) and gives the module's path.
 ///
 /// # Errors
 /// When the package does not build; a missing target is the likely reason, and the message says what to run.
 pub fn module(package: &str, target: &str) -> Result<PathBuf> {
     let folder = target_folder()?;
     let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
-        .args(["build", "--quiet", "--release", "--target", target, "-p", package, "--target-dir"])
+        .args(["build", "--quiet", "--profile", PROFILE, "--target", target, "-p", package, "--target-dir"])
         .arg(&folder)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
@@ -26,7 +29,7 @@ pub fn module(package: &str, target: &str) -> Result<PathBuf> {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("cannot build {package} for {target}; run `cargo xtask setup` for the target\n{said}");
     }
-    let path = folder.join(target).join("release").join(package.replace('-', "_")).with_extension("wasm");
+    let path = folder.join(target).join(PROFILE).join(package.replace('-', "_")).with_extension("wasm");
     if !path.exists() {
         bail!("{package} was built but {} is not there", path.display());
     }

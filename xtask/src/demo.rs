@@ -10,7 +10,7 @@ pub(crate) fn run(place: &Place, rest: &[String]) -> Result<()> {
     println!("demo: building `tamis` and the filters");
     run::show(&mut place.cargo(&["build", "--quiet", "--release", "-p", "tamis", "--bin", "tamis"]))?;
     test::filters(place, target::DEFAULT)?;
-    let wasm = place.target.join(target::DEFAULT).join("release");
+    let wasm = place.target.join(target::DEFAULT).join(target::PROFILE);
     let tamis = place.target.join("release/tamis");
     run::show(
         std::process::Command::new(tamis)

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// The two targets that filters are built for.
 pub(crate) const TARGETS: [&str; 2] = ["wasm32-wasip1", "wasm32-unknown-unknown"];
 
+/// The profile of filters in the workspace's manifest, and the folder of what it builds.
+pub(crate) const PROFILE: &str = "filter";
+
 /// What filters are built for unless told otherwise.
 pub(crate) const DEFAULT: &str = "wasm32-wasip1";
 

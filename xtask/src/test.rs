@@ -54,7 +54,7 @@ pub(crate) fn run(place: &Place) -> Result<()> {
 
 /// Builds the three filters for one target, as they ship.
 pub(crate) fn filters(place: &Place, target: &str) -> Result<()> {
-    let mut command = place.cargo(&["build", "--quiet", "--release", "--target", target]);
+    let mut command = place.cargo(&["build", "--quiet", "--profile", target::PROFILE, "--target", target]);
     for package in FILTERS {
         command.args(["-p", package]);
     }
@@ -65,7 +65,8 @@ fn guest(place: &Place) -> Result<()> {
     run::show(&mut place.cargo(&[
         "build",
         "--quiet",
-        "--release",
+        "--profile",
+        target::PROFILE,
         "--target",
         "wasm32-unknown-unknown",
         "-p",

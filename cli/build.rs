@@ -1,5 +1,7 @@
-//! Puts into the binary what `tamis new` writes: the templates, and the sdk that new packages depend on
-//! while it is not published (`docs/decisions` says why a copy).
+//! Puts into the binary what `tamis new` writes: the templates, and the sdk that new packages depend on.
+//!
+//! The sdk is not published yet. A copy of its sources in `vendor/` of the new package is the one dependency
+//! that builds anywhere: a git dependency needs this repository to be reachable, a path one to be there.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

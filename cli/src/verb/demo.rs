@@ -26,7 +26,7 @@ const SHOW: usize = 8;
 const STATIONS: &[(&str, &str, &str)] = &[
     (
         "header-routing",
-        "sends gold-tier users to the premium cluster",
+        "marks the calls of gold-tier users for version 2",
         include_str!("../../demo/header-routing.json"),
     ),
     ("auth", "lets nobody pay without a token", include_str!("../../demo/auth.json")),

@@ -101,6 +101,9 @@ pub(super) fn get(call: &mut Call<'_, '_>, map: u32, key: u32, klen: u32, at: u3
     given
 }
 
+/// A way to write a value.
+type Write = fn(&mut Headers, MapKind, &[u8], &[u8]) -> Result<(), LimitReached>;
+
 pub(super) fn add(call: &mut Call<'_, '_>, map: u32, key: u32, klen: u32, val: u32, vlen: u32) -> Answer {
     write(call, map, (key, klen), (val, vlen), headermap::add)
 }
@@ -109,13 +112,7 @@ pub(super) fn replace(call: &mut Call<'_, '_>, map: u32, key: u32, klen: u32, va
     write(call, map, (key, klen), (val, vlen), headermap::replace)
 }
 
-fn write(
-    call: &mut Call<'_, '_>,
-    map: u32,
-    key: (u32, u32),
-    value: (u32, u32),
-    how: fn(&mut Headers, MapKind, &[u8], &[u8]) -> Result<(), LimitReached>,
-) -> Answer {
+fn write(call: &mut Call<'_, '_>, map: u32, key: (u32, u32), value: (u32, u32), how: Write) -> Answer {
     let (view, desk) = call.split()?;
     let (key, value) = (view.read(key.0, key.1)?, view.read(value.0, value.1)?);
     let (map, kind) = writable(desk, map)?;

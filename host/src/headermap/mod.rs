@@ -6,7 +6,7 @@ mod check;
 mod import;
 mod inline;
 
-pub(crate) use check::{BadHeader, check_request, check_response};
+pub(crate) use check::{check_request, check_response};
 pub(crate) use import::import;
 
 use crate::world::LimitReached;

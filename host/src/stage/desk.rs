@@ -158,10 +158,16 @@ impl Desk {
         known.protocol = exchange.protocol;
         known.duration = exchange.duration;
         known.side = exchange.side;
-        known.source.clone_from(&exchange.source);
-        known.destination.clone_from(&exchange.destination);
-        known.upstream.clone_from(&exchange.upstream);
-        known.attributes.clone_from(&exchange.attributes);
+        copy_peer(&mut known.source, &exchange.source);
+        copy_peer(&mut known.destination, &exchange.destination);
+        copy_peer(&mut known.upstream, &exchange.upstream);
+        let (to, from) = (&mut known.attributes, &exchange.attributes);
+        copy(&mut to.route_name, &from.route_name);
+        copy(&mut to.cluster_name, &from.cluster_name);
+        copy(&mut to.response_flags, &from.response_flags);
+        copy(&mut to.response_code_details, &from.response_code_details);
+        copy(&mut to.requested_server_name, &from.requested_server_name);
+        to.mtls = from.mtls;
     }
 
     /// A live context of the running VM.
@@ -178,5 +184,23 @@ impl Desk {
             }
         }
         None
+    }
+}
+
+/// Text into memory that is there already: a capture names the same peers and routes all along.
+fn copy(to: &mut Option<String>, from: &Option<String>) {
+    match (to.as_mut(), from) {
+        (Some(to), Some(from)) => to.clone_from(from),
+        (_, from) => to.clone_from(from),
+    }
+}
+
+fn copy_peer(to: &mut Option<Peer>, from: &Option<Peer>) {
+    match (to.as_mut(), from) {
+        (Some(to), Some(from)) => {
+            to.address.clone_from(&from.address);
+            copy(&mut to.identity, &from.identity);
+        }
+        (_, from) => to.clone_from(from),
     }
 }

@@ -78,7 +78,8 @@ impl Stage {
             let backoff = u64::try_from(self.desk.profile.reload_backoff.as_nanos()).unwrap_or(u64::MAX);
             let rested = now.saturating_sub(vm.loaded) >= backoff;
             let reloads = |p: &Plugin| p.vm == number && p.policy == FailurePolicy::Reload;
-            if !vm.ended_by_tool && !(rested && self.desk.plugins.iter().any(reloads)) {
+            let may = vm.ended_by_tool || (rested && self.desk.plugins.iter().any(reloads));
+            if !may {
                 continue;
             }
             let first = self.desk.plugins.iter().position(|p| p.vm == number).unwrap_or_default();

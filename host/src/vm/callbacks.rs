@@ -29,7 +29,6 @@ fn find<T: 'static, P: WasmParams, R: WasmResults>(
 callbacks! {
     on_context_create = "proxy_on_context_create", (u32, u32) -> ();
     on_vm_start = "proxy_on_vm_start", (u32, u32) -> u32;
-    validate_configuration = "proxy_validate_configuration", (u32, u32) -> u32;
     on_configure = "proxy_on_configure", (u32, u32) -> u32;
     on_tick = "proxy_on_tick", (u32) -> ();
     on_queue_ready = "proxy_on_queue_ready", (u32, u32) -> ();

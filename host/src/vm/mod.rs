@@ -83,11 +83,6 @@ impl Vm {
             false => self.run(desk, |c| &c.on_response_headers_0_1_0, (context, count), used),
         }
     }
-
-    /// True when the filter exports the callback.
-    pub(crate) fn has<P, R>(&self, pick: impl FnOnce(&Callbacks) -> &Option<TypedFunc<P, R>>) -> bool {
-        pick(&self.calls).is_some()
-    }
 }
 
 /// Lends the desk to the store, runs the function with fresh fuel, and takes the desk back.

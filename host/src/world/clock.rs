@@ -1,5 +1,6 @@
 //! The clock of a stage.
 
+#[cfg(test)]
 use std::time::Duration;
 
 /// Monotonic time at the start: as if the machine were up for an hour, so that a filter which counts a few
@@ -30,6 +31,7 @@ impl VirtualClock {
     }
 
     /// Moves both clocks on; they stop at the end of 64 bits (the year 2554).
+    #[cfg(test)]
     pub(crate) fn advance(&mut self, by: Duration) {
         self.forward(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX));
     }

@@ -20,6 +20,7 @@ impl Random {
     }
 
     /// The next 64 bits.
+    #[cfg(test)]
     pub(crate) fn next_u64(&mut self) -> u64 {
         self.0.next_u64()
     }

@@ -139,16 +139,11 @@ pub(crate) fn headers(fields: &[(&str, &str)]) -> Headers {
 
 /// `GET /` with a 200 without body.
 pub(crate) fn get() -> Exchange {
-    let mut request = Message::default();
-    request.headers = headers(&[
-        (":authority", "shop"),
-        (":path", "/"),
-        (":method", "GET"),
-        (":scheme", "http"),
-        ("x-in", "1"),
-    ]);
-    let mut response = Message::default();
-    response.headers = headers(&[(":status", "200"), ("server", "up")]);
+    let fields =
+        [(":authority", "shop"), (":path", "/"), (":method", "GET"), (":scheme", "http"), ("x-in", "1")];
+    let request = Message { headers: headers(&fields), ..Message::default() };
+    let response =
+        Message { headers: headers(&[(":status", "200"), ("server", "up")]), ..Message::default() };
     Exchange { request: Slot::some(request), response: Slot::some(response), ..Exchange::default() }
 }
 

@@ -104,7 +104,7 @@ fn the_same_replay_is_the_same_twice() {
     );
     let engine = engine();
     let module = tamis_host::Module::load(&engine, &wat::parse_str(wat).unwrap()).unwrap();
-    let mut run = |seed| {
+    let run = |seed| {
         let spec = tamis_host::FilterSpec::new("r", module.clone());
         let mut stage = Stage::builder(&engine).filter(spec).seed(seed).build().unwrap();
         [play(&mut stage, &get()).logs, play(&mut stage, &get()).logs]

@@ -7,6 +7,6 @@ mod message;
 mod upstream;
 
 pub use client::exchange;
-pub use message::{CUT, Seen};
 pub(crate) use message::answer;
+pub use message::{CUT, Seen};
 pub use upstream::Upstream;

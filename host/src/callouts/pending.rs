@@ -80,6 +80,11 @@ impl Callouts {
         Some(self.pending.remove(at))
     }
 
+    /// Moves all that is due by nanoseconds.
+    pub(crate) fn shift(&mut self, by: u64) {
+        self.pending.iter_mut().for_each(|d| d.due = d.due.saturating_add(by));
+    }
+
     /// A root died: its calls are cancelled (facts 2.6).
     pub(crate) fn cancel(&mut self, filter: usize) {
         self.pending.retain(|d| d.filter != filter);

@@ -74,6 +74,12 @@ impl Play<'_> {
             self.post_ready();
         }
         self.desk.clock.advance_to(until);
+        // Ticks beyond the limit are dropped, not caught up with in the next exchange.
+        for plugin in &mut self.desk.plugins {
+            if plugin.tick > 0 && plugin.tick_at <= until {
+                plugin.tick_at = until.saturating_add(plugin.tick);
+            }
+        }
     }
 
     /// When the next event is due.

@@ -8,7 +8,8 @@ use tamis_traffic::LogLevel;
 /// Where a stage has its time from.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
-    /// The clock jumps forward to the start of each exchange, never back; it starts with the first one.
+    /// The clock jumps forward to the start of each exchange, never back. Before the first one it shows the
+    /// Unix epoch, and the filters count as started five seconds before it.
     #[default]
     Recorded,
     /// Nanoseconds since the Unix epoch; time passes only by waiting and by [`Stage::advance`].

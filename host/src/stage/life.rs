@@ -64,7 +64,7 @@ impl Stage {
         desk.faults.clear();
         let start_logs = std::mem::take(&mut desk.logs);
         desk.made.clear();
-        Ok(Stage { slots, desk, start_logs })
+        Ok(Stage { slots, desk, begun: false, start_logs })
     }
 
     /// Makes dead VMs anew where the policy says so and the back-off has passed (facts 2.12).

@@ -21,11 +21,17 @@ use crate::chain::Play;
 use std::time::Duration;
 use tamis_traffic::{Exchange, Log, Playback};
 
+/// How long before the first recorded exchange the filters have started, nanoseconds (5 s): enough for the
+/// calls that they make while they start.
+const LEAD: u64 = 5_000_000_000;
+
 /// A chain of started filters and the world they live in. It plays one exchange after another; what filters
 /// keep in memory, in shared data or in metrics lives on from one to the next, as in one worker of Envoy.
 pub struct Stage {
     slots: Vec<Slot>,
     desk: Box<Desk>,
+    /// The recorded clock has found its first exchange.
+    begun: bool,
     start_logs: Vec<Log>,
 }
 
@@ -44,6 +50,9 @@ impl Stage {
         if let Some(started) = exchange.started.filter(|_| self.desk.follows_recording)
             && started > self.desk.clock.wall()
         {
+            if !std::mem::replace(&mut self.begun, true) {
+                self.begin(started);
+            }
             // What falls due before the exchange begins comes before it.
             self.player(playback).run_until(started);
         }
@@ -80,6 +89,17 @@ impl Stage {
         self.lend(playback);
         self.player(playback).leave();
         self.take_back(playback);
+    }
+
+    /// The recorded clock starts: as if the filters had started a little before the first exchange. What they
+    /// asked for meanwhile (ticks, callouts) moves with it.
+    fn begin(&mut self, started: u64) {
+        let desk = &mut self.desk;
+        let shift = started.saturating_sub(LEAD).saturating_sub(desk.clock.wall());
+        desk.clock.advance_to(desk.clock.wall().saturating_add(shift));
+        desk.callouts.shift(shift);
+        desk.plugins.iter_mut().for_each(|p| p.tick_at = p.tick_at.saturating_add(shift));
+        self.slots.iter_mut().for_each(|s| s.vm.loaded = s.vm.loaded.saturating_add(shift));
     }
 
     fn player<'a>(&'a mut self, out: &'a mut Playback) -> Play<'a> {

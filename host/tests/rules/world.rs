@@ -44,6 +44,26 @@ fn the_recorded_clock_jumps_forward_and_never_back() {
 }
 
 #[test]
+fn filters_count_as_started_five_seconds_before_the_first_recorded_exchange() {
+    let body = r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (drop (call $tick (i32.const 2000))) (i32.const 1))
+        (func (export "proxy_on_tick") (param i32) (call $say 'tick'))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (call $say 'request') (i32.const 0))"#;
+    let exchange = tamis_traffic::Exchange { started: Some(1_790_000_000_000_000_000), ..get() };
+    check(body, &exchange, &["tick", "tick", "request"]);
+}
+
+#[test]
+fn a_stage_without_filters_forwards_what_was_recorded() {
+    let mut stage = Stage::builder(&engine()).build().unwrap();
+    let exchange = post(&["ab", "c"]);
+    let playback = play(&mut stage, &exchange);
+    let (sent, reply) = (playback.upstream.get().unwrap(), playback.reply.get().unwrap());
+    assert_eq!(sent, exchange.request.get().unwrap());
+    assert_eq!(reply.body.bytes, b"ok");
+    assert_eq!((playback.outcome, playback.faults.len()), (Outcome::Forwarded, 0));
+}
+
+#[test]
 fn facts_2_8_one_ready_event_for_each_message_after_the_callback() {
     let body = r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (drop (call $register 'q' (i32.const 0))) (i32.const 1))
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)

@@ -148,7 +148,11 @@ fn put(
         Piece::RequestBody | Piece::ResponseBody => {
             let body = &mut message.get_mut().ok_or(Skip::StrayPiece)?.body;
             let before = body.bytes.len();
-            fill(Target::Body(body))?;
+            if let Err(why) = fill(Target::Body(&mut *body)) {
+                // What a torn piece brought before its tear belongs to no chunk.
+                body.bytes.truncate(before);
+                return Err(why);
+            }
             if body.bytes.len() > MAX_BODY {
                 body.bytes.truncate(MAX_BODY.max(before));
                 body.truncated = true;
@@ -185,4 +189,24 @@ fn cut(exchange: &Exchange) -> bool {
     let Some(response) = exchange.response.get() else { return true };
     let grpc = response.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/grpc"));
     grpc && response.headers.get(b"grpc-status").is_none() && response.trailers.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_body_piece_leaves_no_bytes_behind() {
+        let mut exchange = Exchange::default();
+        exchange.request.fill();
+        let torn = put(&mut exchange, Piece::RequestBody, |target| {
+            if let Target::Body(body) = target {
+                body.bytes.extend_from_slice(b"half");
+            }
+            Err(Skip::Malformed)
+        });
+        assert_eq!(torn.err(), Some(Skip::Malformed));
+        let body = &exchange.request.get().unwrap().body;
+        assert_eq!((body.bytes.len(), body.chunks.len()), (0, 0));
+    }
 }

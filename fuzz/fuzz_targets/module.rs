@@ -1,0 +1,5 @@
+//! The gate of modules, without compiling.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| tamis_fuzz::module(data));

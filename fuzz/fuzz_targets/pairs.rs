@@ -1,0 +1,5 @@
+//! The pair encoding of header maps.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| tamis_fuzz::pairs(data));

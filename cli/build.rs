@@ -14,7 +14,7 @@ fn main() -> Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("no output folder")?);
     let root = here.join("..");
     let mut code = String::from(
-        "/// Templates: files as (path, content).\npub(super) static TEMPLATES: &[(&str, &[(&str, &[u8])])] = &[\n",
+        "/// Templates: files as (path, content).\npub(super) static TEMPLATES: &[(&str, super::Files)] = &[\n",
     );
     for name in names(&here.join("templates"))? {
         let folder = here.join("templates").join(&name);
@@ -22,7 +22,7 @@ fn main() -> Result<()> {
         files(&folder, &folder, &mut code)?;
         code.push_str("    ]),\n");
     }
-    code.push_str("];\n\n/// The sdk, as it goes into `vendor/` of a new package.\npub(super) static SDK: &[(&str, &[u8])] = &[\n");
+    code.push_str("];\n\n/// The sdk, as it goes into `vendor/` of a new package.\npub(super) static SDK: super::Files = &[\n");
     let workspace: toml::Table = read(&root.join("Cargo.toml"))?.parse()?;
     for (name, folder) in [("tamis-sdk", "sdk"), ("tamis-abi", "sdk/abi")] {
         let folder = root.join(folder);

@@ -11,14 +11,6 @@ use serde::Deserialize;
 
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
-
-    pub(super) fn templates() -> &'static [(&'static str, &'static [(&'static str, &'static [u8])])] {
-        TEMPLATES
-    }
-
-    pub(super) fn sdk() -> &'static [(&'static str, &'static [u8])] {
-        SDK
-    }
 }
 
 /// Files as (path, content).
@@ -65,7 +57,7 @@ const ABOUT: &str = "template.toml";
 /// # Errors
 /// When a description is broken, which a test excludes.
 pub fn all() -> Result<Vec<Template>> {
-    embedded::templates()
+    embedded::TEMPLATES
         .iter()
         .map(|(name, files)| {
             let about =
@@ -93,7 +85,7 @@ pub fn find(name: &str) -> Result<Template> {
 
 /// The sdk's packages, for `vendor/`.
 pub fn sdk() -> Files {
-    embedded::sdk()
+    embedded::SDK
 }
 
 #[cfg(test)]

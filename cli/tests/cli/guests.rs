@@ -1,12 +1,12 @@
 //! Tiny filters, written as text.
 
 /// A filter whose `proxy_on_request_headers` has this body; `more` is put in before, imports among it.
-pub fn guest(imports: &str, on_request_headers: &str) -> String {
+pub(crate) fn guest(imports: &str, on_request_headers: &str) -> String {
     with(imports, "i32.const 1", on_request_headers)
 }
 
 /// As [`guest`], with the body of `proxy_on_configure`.
-pub fn with(imports: &str, on_configure: &str, on_request_headers: &str) -> String {
+pub(crate) fn with(imports: &str, on_configure: &str, on_request_headers: &str) -> String {
     format!(
         r#"(module
   {imports}
@@ -24,12 +24,12 @@ pub fn with(imports: &str, on_configure: &str, on_request_headers: &str) -> Stri
 }
 
 /// Lets everything pass.
-pub fn pass() -> String {
+pub(crate) fn pass() -> String {
     guest("", "i32.const 0")
 }
 
 /// Adds `x-new: value` to each request.
-pub fn adds() -> String {
+pub(crate) fn adds() -> String {
     guest(
         r#"(import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))"#,
         "(call $add (i32.const 0) (i32.const 16) (i32.const 5) (i32.const 32) (i32.const 5)) drop i32.const 0",
@@ -37,7 +37,7 @@ pub fn adds() -> String {
 }
 
 /// Answers 403 to each request.
-pub fn denies() -> String {
+pub(crate) fn denies() -> String {
     guest(
         r#"(import "env" "proxy_send_local_response" (func $reply (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"#,
         "(call $reply (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1)) drop i32.const 1",
@@ -45,22 +45,22 @@ pub fn denies() -> String {
 }
 
 /// Panics.
-pub fn traps() -> String {
+pub(crate) fn traps() -> String {
     guest("", "unreachable")
 }
 
 /// Never comes back.
-pub fn loops() -> String {
+pub(crate) fn loops() -> String {
     guest("", "(loop $again br $again) unreachable")
 }
 
 /// Takes memory until there is none, then gives up, as an allocator does.
-pub fn hoards() -> String {
+pub(crate) fn hoards() -> String {
     guest("", "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable")
 }
 
 /// Says no to its configuration, and why.
-pub fn refuses() -> String {
+pub(crate) fn refuses() -> String {
     with(
         r#"(import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))"#,
         "(call $log (i32.const 4) (i32.const 48) (i32.const 14)) drop i32.const 0",

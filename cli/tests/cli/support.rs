@@ -4,31 +4,31 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The bundled capture: 1,238 gRPC calls of Online Boutique.
-pub fn boutique() -> String {
+pub(crate) fn boutique() -> String {
     captures().join("boutique.pb_length_delimited.gz").display().to_string()
 }
 
 /// The repository's captures.
-pub fn captures() -> PathBuf {
+pub(crate) fn captures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/captures")
 }
 
 /// An empty folder in which commands run.
-pub struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Writes a file.
-    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
         let path = self.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
@@ -36,16 +36,16 @@ impl Place {
     }
 
     /// Writes a guest given as WAT.
-    pub fn wasm(&self, name: &str, wat: &str) -> &Self {
+    pub(crate) fn wasm(&self, name: &str, wat: &str) -> &Self {
         self.file(name, wat::parse_str(wat).unwrap())
     }
 
     /// `tamis` with an environment of its own.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         self.program(env!("CARGO_BIN_EXE_tamis"), args)
     }
 
-    pub fn program(&self, program: &str, args: &[&str]) -> Command {
+    pub(crate) fn program(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(args).current_dir(self.path());
         for (name, _) in std::env::vars_os() {
@@ -58,21 +58,21 @@ impl Place {
     }
 
     /// Runs `tamis`.
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran::of(args, self.command(args).output().unwrap())
     }
 }
 
 /// What came out.
-pub struct Ran {
+pub(crate) struct Ran {
     line: String,
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
-    pub fn of(args: &[&str], output: Output) -> Self {
+    pub(crate) fn of(args: &[&str], output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
         Self {
             line: format!("tamis {}", args.join(" ")),
@@ -83,35 +83,35 @@ impl Ran {
     }
 
     #[track_caller]
-    pub fn exit(&self, want: i32) -> &Self {
+    pub(crate) fn exit(&self, want: i32) -> &Self {
         assert_eq!(self.code, want, "exit code of {}", self.all());
         self
     }
 
     /// Stdout has this text.
     #[track_caller]
-    pub fn says(&self, want: &str) -> &Self {
+    pub(crate) fn says(&self, want: &str) -> &Self {
         assert!(self.out.contains(want), "no `{want}` on stdout of {}", self.all());
         self
     }
 
     /// Stderr has this text.
     #[track_caller]
-    pub fn talks(&self, want: &str) -> &Self {
+    pub(crate) fn talks(&self, want: &str) -> &Self {
         assert!(self.err.contains(want), "no `{want}` on stderr of {}", self.all());
         self
     }
 
     /// The JSON lines of stdout.
     #[track_caller]
-    pub fn json(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn json(&self) -> Vec<serde_json::Value> {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         self.out.lines().map(parse).collect()
     }
 
     /// The last JSON line with this event.
     #[track_caller]
-    pub fn event(&self, name: &str) -> serde_json::Value {
+    pub(crate) fn event(&self, name: &str) -> serde_json::Value {
         let found = self.json().into_iter().rfind(|v| v["event"] == name);
         found.unwrap_or_else(|| panic!("no event {name} in {}", self.all()))
     }

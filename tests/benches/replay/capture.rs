@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 /// Request headers as a browser behind a gateway sends them.
-pub const REQUEST: [(&str, &str); 15] = [
+pub(crate) const REQUEST: [(&str, &str); 15] = [
     (":authority", "shop.example.com"),
     (":path", "/api/v1/items?id=42"),
     (":method", "GET"),
@@ -23,7 +23,7 @@ pub const REQUEST: [(&str, &str); 15] = [
 ];
 
 /// What the service answers.
-pub const RESPONSE: [(&str, &str); 6] = [
+pub(crate) const RESPONSE: [(&str, &str); 6] = [
     (":status", "200"),
     ("content-type", "application/json"),
     ("content-length", "128"),
@@ -33,7 +33,7 @@ pub const RESPONSE: [(&str, &str); 6] = [
 ];
 
 /// One exchange as a tap message behind its length.
-pub fn record() -> Vec<u8> {
+pub(crate) fn record() -> Vec<u8> {
     let request = message(&REQUEST, b"");
     let response = message(&RESPONSE, &[b'x'; 128]);
     let trace = [field(1, &request), field(2, &response)].concat();
@@ -71,14 +71,14 @@ fn varint(mut number: usize, out: &mut Vec<u8>) {
 }
 
 /// The same bytes many times over, without holding them many times.
-pub struct Repeat {
+pub(crate) struct Repeat {
     block: Arc<[u8]>,
     at: usize,
     left: usize,
 }
 
 impl Repeat {
-    pub fn new(block: &Arc<[u8]>, times: usize) -> Self {
+    pub(crate) fn new(block: &Arc<[u8]>, times: usize) -> Self {
         Self { block: Arc::clone(block), at: 0, left: times }
     }
 }

@@ -3,8 +3,8 @@
 //! nothing allocates. A host that follows rules is above it.
 
 use crate::capture::{REQUEST, RESPONSE};
-use anyhow::{Context, Result};
-use wasmtime::{Caller, Config, Engine, Instance, Linker, Memory, Module, Store, TypedFunc};
+use wasmtime::error::Context;
+use wasmtime::{Caller, Config, Engine, Instance, Linker, Memory, Module, Result, Store, TypedFunc};
 
 /// Fuel that no bench uses up.
 const PLENTY: u64 = u64::MAX / 2;
@@ -61,7 +61,7 @@ struct Host {
 }
 
 /// The module, ready to be called.
-pub struct Floor {
+pub(crate) struct Floor {
     store: Store<Host>,
     request: Map,
     response: Map,
@@ -75,8 +75,8 @@ pub struct Floor {
 }
 
 impl Floor {
-    pub fn new(wasm: &[u8], fuel: bool) -> Result<Self> {
-        let engine = Engine::new(Config::new().consume_fuel(fuel)).map_err(anyhow::Error::from)?;
+    pub(crate) fn new(wasm: &[u8], fuel: bool) -> Result<Self> {
+        let engine = Engine::new(Config::new().consume_fuel(fuel))?;
         let module = Module::new(&engine, wasm)?;
         let mut store = Store::new(&engine, Host::default());
         let mut linker = Linker::new(&engine);
@@ -106,7 +106,7 @@ impl Floor {
     }
 
     /// Plays `count` exchanges; gives the number of request headers that were left, so that nothing is optimised away.
-    pub fn play(&mut self, count: u64) -> Result<u64> {
+    pub(crate) fn play(&mut self, count: u64) -> Result<u64> {
         let mut left = 0;
         for number in 0..count {
             let host = self.store.data_mut();
@@ -138,14 +138,7 @@ fn part(memory: &[u8], at: u32, len: u32) -> &[u8] {
     &memory[at as usize..at as usize + len as usize]
 }
 
-fn get(
-    mut caller: Caller<'_, Host>,
-    map: u32,
-    name: u32,
-    len: u32,
-    at: u32,
-    size: u32,
-) -> wasmtime::Result<u32> {
+fn get(mut caller: Caller<'_, Host>, map: u32, name: u32, len: u32, at: u32, size: u32) -> Result<u32> {
     let (memory, host) = split(&mut caller);
     let from = if map == 0 { &host.request } else { &host.response };
     let Some(value) = from.find(part(memory, name, len)) else { return Ok(1) };

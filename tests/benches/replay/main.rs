@@ -40,7 +40,7 @@ fn main() -> Result<()> {
             let floor = floors[at].as_mut().map_err(|e| anyhow::anyhow!("{e:#}"))?;
             let ours = ours[at].as_mut().map_err(|e| anyhow::anyhow!("{e:#}"))?;
             times.entry(("floor", fuel)).or_default().push(timed(|| {
-                let left = floor.play(ROUND as u64)?;
+                let left = floor.play(ROUND as u64).map_err(|e| anyhow::anyhow!("{e:#}"))?;
                 ensure!(left == 16 * ROUND as u64, "the floor left {left} headers");
                 Ok(())
             })?);

@@ -144,6 +144,8 @@ mod tests {
         assert_eq!(version("rustc 1.95.0 (abc 2026-01-01)"), Some((1, 95)));
         assert_eq!(version("rustc 1.100.0-nightly"), Some((1, 100)));
         assert_eq!(version("nonsense"), None);
-        assert!((1, 100) > OLDEST && (2, 0) > OLDEST);
+        for (text, enough) in [("rustc 1.94.9", false), ("rustc 1.100.0", true), ("rustc 2.0.0", true)] {
+            assert_eq!(version(text) >= Some(OLDEST), enough, "{text}");
+        }
     }
 }

@@ -41,7 +41,7 @@ pub struct ReplayArgs {
     /// Show credentials and cookies in differences instead of hiding them
     #[arg(long)]
     pub secrets: bool,
-    /// The filters with the configuration given for each; see [`ReplayArgs::pair`].
+    /// The filters with the configuration given for each; filled after parsing.
     #[arg(skip)]
     pub filters: Vec<(String, Option<String>)>,
     /// A configuration without a filter: for the package in the current folder.

@@ -6,7 +6,7 @@ use std::ops::Range;
 /// A window on the filter's linear memory for the length of one host call.
 ///
 /// Every access is checked against the memory as it is now: a range that leaves it or wraps is
-/// [`OutOfBounds`], which a host call answers with `InvalidMemoryAccess` (facts 1.2).
+/// [`OutOfBounds`], which a host call answers with `InvalidMemoryAccess` (docs/envoy.md 1.2).
 pub(crate) struct GuestView<'a> {
     bytes: &'a mut [u8],
 }

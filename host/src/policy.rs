@@ -1,6 +1,6 @@
 //! What happens to exchanges after a filter broke.
 
-/// What the host does with exchanges once a filter's VM is dead (facts of Envoy 1.40, section 2.12).
+/// What the host does with exchanges once a filter's VM is dead (docs/envoy.md 2.12).
 ///
 /// In every case the trap kills the VM for all filters that share it, and the stream that trapped sees no
 /// further callback of it, not even `proxy_on_log`.

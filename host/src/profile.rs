@@ -9,21 +9,21 @@ pub struct Profile {
     name: &'static str,
     version: &'static str,
     /// `per_connection_buffer_limit_bytes`: most body bytes that are held back for a filter, in bytes
-    /// (1 MiB). A longer held request body is answered with 413 (facts 2.3).
+    /// (1 MiB). A longer held request body is answered with 413 (docs/envoy.md 2.3).
     pub buffer_limit: u64,
-    /// Most linear memory of one VM, in bytes (1 GiB). Growth beyond it fails (facts 2.12).
+    /// Most linear memory of one VM, in bytes (1 GiB). Growth beyond it fails (docs/envoy.md 2.12).
     pub memory_limit: u64,
     /// `http.async_response_buffer_limit`: longest answer to a callout, in bytes (32 MiB). A longer one
-    /// arrives as a reset (facts 2.6).
+    /// arrives as a reset (docs/envoy.md 2.6).
     pub callout_response_limit: u64,
-    /// `stream_idle_timeout` (5 minutes): a paused stream that nothing wakes gets 504 (facts 2.3).
+    /// `stream_idle_timeout` (5 minutes): a paused stream that nothing wakes gets 504 (docs/envoy.md 2.3).
     pub stream_idle_timeout: Duration,
-    /// Least time between two loads under `FAIL_RELOAD` (1 s; Envoy adds jitter, a replay does not) (facts 2.12).
+    /// Least time between two loads under `FAIL_RELOAD` (1 s; Envoy adds jitter, a replay does not) (docs/envoy.md 2.12).
     pub reload_backoff: Duration,
-    /// Foreign functions act on the effective context and not on the current one (since 1.37, facts 2.10).
+    /// Foreign functions act on the effective context and not on the current one (since 1.37, docs/envoy.md 2.10).
     pub foreign_functions_use_effective_context: bool,
     /// What the property `request.protocol` and friends cannot tell is the same for all: bare attributes
-    /// such as `cluster_name` are gone (since 1.33, facts 2.9).
+    /// such as `cluster_name` are gone (since 1.33, docs/envoy.md 2.9).
     pub bare_attributes: bool,
 }
 

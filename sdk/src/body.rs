@@ -1,7 +1,7 @@
 //! Bodies, which flow after the headers have left.
 //!
 //! A proxy hands a body out piece by piece. While headers are held it hands out nothing (Envoy's default,
-//! facts 2.3), so a filter can not look into a body before it lets the headers go; it can look at, change or
+//! docs/envoy.md 2.3), so a filter can not look into a body before it lets the headers go; it can look at, change or
 //! refuse the body afterwards. Without a hook no byte is copied.
 
 use crate::{Error, Result, host};
@@ -118,7 +118,7 @@ impl Side {
         Ok(flow)
     }
 
-    /// Trailers end a body without an ending piece: what is held is read and written now (facts 2.3).
+    /// Trailers end a body without an ending piece: what is held is read and written now (docs/envoy.md 2.3).
     pub(crate) fn finish(&self, buffer: BufferType) -> Result<()> {
         if matches!(&*self.hook.borrow(), Some(Hook::Whole { .. })) {
             let size = host::buffer_size(buffer).unwrap_or_default();

@@ -82,7 +82,7 @@ impl CalloutReply {
     }
 
     /// True when this looks like Envoy's own answer for a call that took too long: 504 with its text
-    /// (facts 2.6). A service could write the same.
+    /// (docs/envoy.md 2.6). A service could write the same.
     pub fn is_timeout(&self) -> bool {
         self.status() == 504 && self.body == b"upstream request timeout"
     }
@@ -219,7 +219,7 @@ pub(crate) fn answered(root: u32, token: u32, headers: usize, body: usize) {
     tasks::enter(root, root);
     let waiting = WAITING.with_borrow_mut(|all| all.remove(&token));
     if let Some(slot) = waiting.and_then(|waiting| waiting.slot.upgrade()) {
-        // No headers at all is how a reset in the middle looks (facts 2.6).
+        // No headers at all is how a reset in the middle looks (docs/envoy.md 2.6).
         let answer = if headers == 0 {
             Err(CalloutError::Reset)
         } else {

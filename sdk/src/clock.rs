@@ -24,7 +24,7 @@ pub fn monotonic() -> Result<Duration, crate::HostError> {
 /// # Errors
 /// When the host has no randomness.
 pub fn random(out: &mut [u8]) -> Result<(), crate::HostError> {
-    // Envoy gives at most 64 KiB a call (facts 2.11).
+    // Envoy gives at most 64 KiB a call (docs/envoy.md 2.11).
     for piece in out.chunks_mut(64 * 1024) {
         crate::error::told("give random bytes", host::random(piece))?;
     }

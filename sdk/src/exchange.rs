@@ -28,7 +28,7 @@ enum Stage {
     Response,
     /// `handle` has nothing more to say.
     Passed,
-    /// We answered; the response that the proxy shows next is our own (facts 2.5).
+    /// We answered; the response that the proxy shows next is our own (docs/envoy.md 2.5).
     Answered,
     /// The stream is over.
     Ended,
@@ -37,7 +37,7 @@ enum Stage {
 /// Where a step happens: the same decision is told differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// In the callback of the phase: by the returned action. Resuming there would send twice (facts 2.4).
+    /// In the callback of the phase: by the returned action. Resuming there would send twice (docs/envoy.md 2.4).
     Phase,
     /// In a later callback: by `continue_stream`.
     Later,

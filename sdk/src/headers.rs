@@ -76,7 +76,7 @@ impl Headers {
 
     fn table(&self) -> &Table {
         self.table.get_or_init(|| match self.live {
-            // An unavailable map is empty (facts 2.1.12), never an error.
+            // An unavailable map is empty (docs/envoy.md 2.1.12), never an error.
             Some(live) => Table::decode(host::header_pairs(live.map).unwrap_or_default()),
             None => Table::default(),
         })
@@ -244,7 +244,7 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
-/// `host` is another name of `:authority` in a live request (facts 2.1.4).
+/// `host` is another name of `:authority` in a live request (docs/envoy.md 2.1.4).
 fn resolve_in(live: Option<Live>, name: &[u8]) -> &[u8] {
     match live {
         Some(Live { map: MapType::HttpRequestHeaders }) if name.eq_ignore_ascii_case(b"host") => {
@@ -258,7 +258,7 @@ fn lossy(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-/// Envoy takes any bytes here and fails the request at the router (facts 2.1.8).
+/// Envoy takes any bytes here and fails the request at the router (docs/envoy.md 2.1.8).
 fn check(name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
     let token = |byte: &u8| {
         matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'!' | b'#' | b'$' | b'%' | b'&'

@@ -1,6 +1,6 @@
 //! Metrics by name.
 //!
-//! A definition gets a new id each time in Envoy (facts 2.8), so ids are kept. Names come out as
+//! A definition gets a new id each time in Envoy (docs/envoy.md 2.8), so ids are kept. Names come out as
 //! `wasmcustom.NAME`. Keep them few: a name is never forgotten.
 
 use crate::host;

@@ -1,6 +1,6 @@
 //! What the proxy knows besides headers: `source.address`, `xds.route_name` and so on.
 //!
-//! Many properties exist in some phases only: `request.*` is gone in the response phase (facts 2.9).
+//! Many properties exist in some phases only: `request.*` is gone in the response phase (docs/envoy.md 2.9).
 
 use crate::host;
 use std::fmt;

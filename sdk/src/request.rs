@@ -82,7 +82,7 @@ fn split_query(path: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 impl Side {
     /// Takes `content-length` away when the body will have another length: hosts never repair it
-    /// (facts 2.3), and a wrong one corrupts the connection.
+    /// (docs/envoy.md 2.3), and a wrong one corrupts the connection.
     pub(crate) fn prepare(&self, map: MapType) {
         let changes = matches!(&*self.hook.borrow(), Some(Hook::Each(_) | Hook::Whole { .. }));
         if changes && !self.bodiless.get() {

@@ -1,6 +1,6 @@
 //! Values shared by all workers, with compare-and-swap.
 //!
-//! Nothing is ever deleted (facts 2.8): use a fixed set of keys, never keys that clients choose.
+//! Nothing is ever deleted (docs/envoy.md 2.8): use a fixed set of keys, never keys that clients choose.
 
 use crate::HostError;
 use crate::error::told;

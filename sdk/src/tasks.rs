@@ -134,7 +134,7 @@ pub(crate) fn drain() {
             Live::Stream(exchange) => {
                 let Some(exchange) = exchange.upgrade() else { continue };
                 if id == CALLBACK.get() && exchange.holds() {
-                    // Resuming a phase inside its own callback sends twice or hangs (facts 2.4): later.
+                    // Resuming a phase inside its own callback sends twice or hangs (docs/envoy.md 2.4): later.
                     READY.with_borrow_mut(|ready| ready.push(id));
                 } else {
                     exchange.woken();

@@ -359,7 +359,7 @@ const RESPONSE: Direction = Direction {
     trailers: Exchange::response_trailers,
 };
 
-/// A body's way through: one piece, then the empty last one of HTTP/1 (facts 2.2) or trailers.
+/// A body's way through: one piece, then the empty last one of HTTP/1 (docs/envoy.md 2.2) or trailers.
 fn pour(exchange: &Exchange, direction: &Direction, body: Vec<u8>, trailers: bool) -> Vec<u8> {
     if body.is_empty() && !trailers {
         return body;

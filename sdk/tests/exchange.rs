@@ -165,7 +165,7 @@ fn a_reply_may_leave_as_an_error_without_being_counted() {
     let mut proxy = proxy();
     let played = proxy.play(Message::get("/limit"));
     assert_eq!(played.reply.map(|reply| reply.status()), Some(429));
-    assert_eq!(played.grpc_status, Some(8), "facts filters 2.22: not 14");
+    assert_eq!(played.grpc_status, Some(8), "docs/filters.md 2.22: not 14");
     assert_eq!(proxy.metric("tamis.filter_errors"), None);
 }
 
@@ -220,7 +220,7 @@ fn a_future_that_always_wakes_itself_does_not_hang() {
     assert_eq!(
         proxy().play(Message::get("/patient")).upstream,
         None,
-        "not resumed in its own phase (facts 2.4)"
+        "not resumed in its own phase (docs/envoy.md 2.4)"
     );
     assert!(proxy().play(Message::get("/yield")).reply.is_some(), "waking oneself a few times is fine");
 }

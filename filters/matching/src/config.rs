@@ -160,7 +160,7 @@ pub fn header_name(name: &str) -> Result<String, ConfigError> {
 /// Checks a header value of a configuration.
 ///
 /// # Errors
-/// When it holds a control character: Envoy answers 503 to an exchange with one (facts 2.1.8).
+/// When it holds a control character: Envoy answers 503 to an exchange with one (docs/envoy.md 2.1.8).
 pub fn header_value(value: &str) -> Result<&str, ConfigError> {
     if value.bytes().any(|b| b == 0x7f || (b < 0x20 && b != b'\t')) {
         return Err(ConfigError::new(format!("`{}` holds a control character", value.escape_debug())));

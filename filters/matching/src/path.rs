@@ -1,6 +1,6 @@
 //! One reading of a path, or the reason why there is more than one.
 //!
-//! Envoy hands paths over raw unless its listener normalises them (facts/filters 0.11), and servers behind it
+//! Envoy hands paths over raw unless its listener normalises them (docs/filters.md 0.11), and servers behind it
 //! decode dots, slashes and parameters each in their own way. Rules are matched against the canonical form:
 //! unreserved characters decoded, hex in upper case, empty and dot segments gone (RFC 3986 6.2.2).
 

@@ -59,7 +59,7 @@ impl<'a> View<'a> {
     /// The only value of a header.
     ///
     /// # Errors
-    /// When there are several: a getter that shows the first of them hides the others (facts/filters 0.3).
+    /// When there are several: a getter that shows the first of them hides the others (docs/filters.md 0.3).
     pub fn one(&self, name: &[u8]) -> Result<Option<&'a [u8]>, Repeated> {
         only(self.all(name))
     }

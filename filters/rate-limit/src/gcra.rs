@@ -44,7 +44,7 @@ impl Gcra {
     /// Decides on `cost` units at `now`, given the stored state (`None`: a key never seen).
     ///
     /// A state further ahead than a spent burst comes from an older configuration or another clock: it counts
-    /// as a spent burst, so a key is never locked out for longer than that (facts/filters 2).
+    /// as a spent burst, so a key is never locked out for longer than that (docs/filters.md 2).
     pub fn decide(&self, state: Option<u64>, now: u64, cost: u64) -> Outcome {
         let window = self.window();
         let tat = state.unwrap_or(now).clamp(now, now.saturating_add(window));

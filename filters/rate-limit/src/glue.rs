@@ -99,7 +99,7 @@ fn nanos(time: Duration) -> u64 {
 }
 
 /// The key of the hash of client data: random once per proxy, the same on all workers. The main thread's VM
-/// makes it before any worker's VM exists (facts/filters 0.7).
+/// makes it before any worker's VM exists (docs/filters.md 0.7).
 fn seed(table: &Table) -> [u64; 2] {
     let key = table.seed_key();
     let known = || shared::get(&key).ok().flatten().and_then(|v| <[u8; 16]>::try_from(v.value).ok());

@@ -135,7 +135,7 @@ impl Rule {
         true
     }
 
-    /// What this request costs, at least 1 (facts/filters 4.2.12 and 13).
+    /// What this request costs, at least 1 (docs/filters.md 4.2.12 and 13).
     pub fn cost(&self, view: &View<'_>) -> u64 {
         match &self.cost {
             CostConfig::Fixed(cost) => *cost,
@@ -189,7 +189,7 @@ impl KeyPart {
 }
 
 /// The network of an address as Envoy writes it: with or without port, IPv6 in brackets or not, with or
-/// without zone; IPv4 inside IPv6 is IPv4 (facts/filters 4.2.2 and 3).
+/// without zone; IPv4 inside IPv6 is IPv4 (docs/filters.md 4.2.2 and 3).
 fn network(address: &[u8], prefixes: Prefixes) -> Option<[u8; 17]> {
     let text = str::from_utf8(address).ok()?.trim();
     let ip = text.parse::<SocketAddr>().map(|a| a.ip()).or_else(|_| {

@@ -1,6 +1,6 @@
 //! The state of all keys: a table of fixed size in shared data, written by compare-and-swap.
 //!
-//! Shared data cannot delete (facts/filters 0.5), so client data never becomes a key of it: a keyed hash picks
+//! Shared data cannot delete (docs/filters.md 0.5), so client data never becomes a key of it: a keyed hash picks
 //! the slot. A slot is 12 bytes: 4 of the hash as a tag, 8 of state, little endian.
 
 use crate::gcra::{Gcra, Outcome};

@@ -13,7 +13,7 @@ pub trait Answers {
     fn answer(&mut self, callout: &Callout) -> Answer;
 }
 
-/// What happens to one callout (facts of Envoy 1.40, section 2.6). Times run on the stage's clock from the call.
+/// What happens to one callout (docs/envoy.md 2.6). Times run on the stage's clock from the call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// A response. Later than the call's timeout, it counts as [`Answer::Timeout`].

@@ -85,12 +85,12 @@ impl Callouts {
         self.pending.iter_mut().for_each(|d| d.due = d.due.saturating_add(by));
     }
 
-    /// A root died: its calls are cancelled (facts 2.6).
+    /// A root died: its calls are cancelled (docs/envoy.md 2.6).
     pub(crate) fn cancel(&mut self, filter: usize) {
         self.pending.retain(|d| d.filter != filter);
     }
 
-    /// 4, 8, 12, … for each VM; a failed start burns a number (facts 2.6).
+    /// 4, 8, 12, … for each VM; a failed start burns a number (docs/envoy.md 2.6).
     fn number(&mut self, vm: usize) -> u32 {
         if self.numbers.len() <= vm {
             self.numbers.resize(vm + 1, 0);
@@ -180,7 +180,7 @@ impl Desk {
     }
 }
 
-/// A reply that Envoy's client makes itself: three headers (facts 2.6).
+/// A reply that Envoy's client makes itself: three headers (docs/envoy.md 2.6).
 fn plain(status: &str, body: &[u8]) -> Message {
     let mut message = Message::default();
     message.headers.push(b":status", status.as_bytes());

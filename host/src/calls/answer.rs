@@ -57,7 +57,7 @@ pub(crate) struct Call<'a, 'b> {
 }
 
 impl<'a, 'b> Call<'a, 'b> {
-    /// Counts the call, and traps where Envoy does (facts 1.4: restricted callbacks).
+    /// Counts the call, and traps where Envoy does (docs/envoy.md 1.4: restricted callbacks).
     #[inline]
     pub(crate) fn enter(caller: &'a mut Caller<'b, Guest>, name: &'static str) -> wasmtime::Result<Self> {
         let guest = caller.data_mut();
@@ -93,7 +93,7 @@ impl<'a, 'b> Call<'a, 'b> {
     }
 
     /// Hands `len` bytes to the filter in memory that it allocates; the address goes to `at`, the length to
-    /// `size`. Nothing to hand over is address 0, length 0, without asking the allocator (facts 1.2).
+    /// `size`. Nothing to hand over is address 0, length 0, without asking the allocator (docs/envoy.md 1.2).
     #[inline]
     pub(crate) fn give(
         &mut self,

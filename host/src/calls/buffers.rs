@@ -1,4 +1,4 @@
-//! Buffers: bodies, configurations, answers to callouts (facts 1.2, 2.3).
+//! Buffers: bodies, configurations, answers to callouts (docs/envoy.md 1.2, 2.3).
 
 use super::{Answer, Call, Stop};
 use crate::chain::{BodyView, Dir};
@@ -52,7 +52,7 @@ pub(super) fn status(call: &mut Call<'_, '_>, kind: u32, len: u32, flags: u32) -
     call.put(flags, 0)
 }
 
-/// Clamps what is asked for; a start beyond the end is empty (facts 2.3).
+/// Clamps what is asked for; a start beyond the end is empty (docs/envoy.md 2.3).
 pub(super) fn get(call: &mut Call<'_, '_>, kind: u32, start: u32, max: u32, at: u32, len: u32) -> Answer {
     let all = bytes(call.desk(), kind)?.len();
     let start = (start as usize).min(all);
@@ -65,7 +65,7 @@ pub(super) fn get(call: &mut Call<'_, '_>, kind: u32, start: u32, max: u32, at: 
 }
 
 /// start 0: drop `size` bytes from the front, then put the new ones there; at or beyond the end: append;
-/// in the middle: 2 (facts 2.3).
+/// in the middle: 2 (docs/envoy.md 2.3).
 pub(super) fn set(call: &mut Call<'_, '_>, kind: u32, start: u32, size: u32, data: u32, dlen: u32) -> Answer {
     let (view, desk) = call.split()?;
     let new = view.read(data, dlen)?;

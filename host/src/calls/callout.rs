@@ -1,4 +1,4 @@
-//! `proxy_http_call` (facts 2.6).
+//! `proxy_http_call` (docs/envoy.md 2.6).
 
 use super::{Answer, Call, Stop};
 use crate::callouts::Refused;
@@ -42,7 +42,7 @@ pub(super) fn http_call(
     call.put(token, number)
 }
 
-/// Undecodable bytes are no headers at all (facts 1.3); names in lower case, `host` is `:authority`.
+/// Undecodable bytes are no headers at all (docs/envoy.md 1.3); names in lower case, `host` is `:authority`.
 fn decode(bytes: &[u8], into: &mut Headers) {
     let Ok(pairs) = pairs::decode(bytes) else { return };
     for (name, value) in pairs {
@@ -51,7 +51,7 @@ fn decode(bytes: &[u8], into: &mut Headers) {
     }
 }
 
-/// The kinds of tokens are in the low two bits: 1 gRPC calls, 2 gRPC streams (facts 2.6). None exists here.
+/// The kinds of tokens are in the low two bits: 1 gRPC calls, 2 gRPC streams (docs/envoy.md 2.6). None exists here.
 pub(super) fn grpc_send(call: &mut Call<'_, '_>, token: u32, data: u32, dlen: u32, _: u32) -> Answer {
     call.split()?.0.read(data, dlen)?;
     Err(Stop::Tell(if token & 3 == 2 { Status::NotFound } else { Status::BadArgument }))

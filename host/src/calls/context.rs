@@ -5,7 +5,7 @@ use crate::stage::Action;
 use tamis_abi::Status;
 use tamis_traffic::FaultKind;
 
-/// 2 for an unknown or deleted context; other filters' contexts of the same VM are fine (facts 1.2).
+/// 2 for an unknown or deleted context; other filters' contexts of the same VM are fine (docs/envoy.md 1.2).
 pub(super) fn set_effective(call: &mut Call<'_, '_>, id: u32) -> Answer {
     let desk = call.desk();
     if id == 0 {
@@ -30,7 +30,7 @@ pub(super) fn done(call: &mut Call<'_, '_>) -> Answer {
     }
 }
 
-/// Code and message of the last callout; the code stays for later callbacks (facts 2.6).
+/// Code and message of the last callout; the code stays for later callbacks (docs/envoy.md 2.6).
 pub(super) fn get_status(call: &mut Call<'_, '_>, code: u32, at: u32, len: u32) -> Answer {
     let filter = call.desk().at.effective.filter;
     let (number, size) = call.desk().plugins.get(filter).map_or((0, 0), |p| (p.status.0, p.status.1.len()));
@@ -38,7 +38,7 @@ pub(super) fn get_status(call: &mut Call<'_, '_>, code: u32, at: u32, len: u32) 
     call.give(size, at, len, |desk, out| out.copy_from_slice(&desk.plugins[filter].status.1))
 }
 
-/// Acts on the root context of the effective one; 0 disables (facts 2.8).
+/// Acts on the root context of the effective one; 0 disables (docs/envoy.md 2.8).
 pub(super) fn set_tick_period(call: &mut Call<'_, '_>, ms: u32) -> Answer {
     let desk = call.desk();
     let now = desk.clock.wall();
@@ -55,7 +55,7 @@ pub(super) fn now(call: &mut Call<'_, '_>, ret: u32) -> Answer {
     Ok(view.write_u64(ret, now)?)
 }
 
-/// 0 for 0, 1 and 2; 12 for 3; 2 above. On a root context nothing happens (facts 2.4).
+/// 0 for 0, 1 and 2; 12 for 3; 2 above. On a root context nothing happens (docs/envoy.md 2.4).
 pub(super) fn continue_stream(call: &mut Call<'_, '_>, stream: u32) -> Answer {
     match stream {
         0..=2 => {}
@@ -87,7 +87,7 @@ pub(super) fn continue_response(call: &mut Call<'_, '_>) -> Answer {
     continue_stream(call, 1)
 }
 
-/// 0 for 0 to 3; resets the stream after the callback (facts 2.4).
+/// 0 for 0 to 3; resets the stream after the callback (docs/envoy.md 2.4).
 pub(super) fn close_stream(call: &mut Call<'_, '_>, stream: u32) -> Answer {
     if stream > 3 {
         return Err(Stop::Tell(Status::BadArgument));

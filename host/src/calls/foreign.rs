@@ -1,4 +1,4 @@
-//! Foreign functions of Envoy (facts 2.10): those that need no library of Envoy's.
+//! Foreign functions of Envoy (docs/envoy.md 2.10): those that need no library of Envoy's.
 
 use super::{Answer, Call, Stop, unsupported};
 use tamis_abi::Status;

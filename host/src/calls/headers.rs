@@ -1,4 +1,4 @@
-//! Header maps: which map a filter can reach when, and what reading and writing it does (facts 2.1).
+//! Header maps: which map a filter can reach when, and what reading and writing it does (docs/envoy.md 2.1).
 
 use super::{Answer, Call, Stop};
 use crate::chain::{Dir, Map};
@@ -11,7 +11,7 @@ use tamis_traffic::Headers;
 /// The largest map number.
 const LAST_MAP: u32 = 7;
 
-/// The map as the effective context may read it; none where Envoy has no pointer to it (facts 2.1.12).
+/// The map as the effective context may read it; none where Envoy has no pointer to it (docs/envoy.md 2.1.12).
 fn readable(desk: &Desk, map: u32) -> Option<&Headers> {
     if map >= 6 {
         let answer = desk.callouts.open()?;
@@ -30,7 +30,7 @@ fn readable(desk: &Desk, map: u32) -> Option<&Headers> {
 }
 
 /// The map as the effective context may write it, with the filter that does. Trailers come into being here,
-/// in a body callback that saw the end (facts 2.1.13).
+/// in a body callback that saw the end (docs/envoy.md 2.1.13).
 fn writable(desk: &mut Desk, map: u32) -> Answer<(&mut Map, MapKind)> {
     let at = desk.at.effective;
     if map > 3 || !at.stream {
@@ -123,7 +123,7 @@ fn write(call: &mut Call<'_, '_>, map: u32, key: (u32, u32), value: (u32, u32), 
     Ok(())
 }
 
-/// Worth a look at the router: a pseudo header, or bytes that it may refuse (facts 2.1.8, 2.1.9).
+/// Worth a look at the router: a pseudo header, or bytes that it may refuse (docs/envoy.md 2.1.8, 2.1.9).
 fn suspicious(key: &[u8], value: &[u8]) -> bool {
     let odd = |b: &u8| !(b.is_ascii_alphanumeric() || *b == b'-' || *b == b'_');
     key.is_empty() || key.iter().any(odd) || value.iter().any(|b| (*b < 32 && *b != b'\t') || *b == 127)
@@ -155,7 +155,7 @@ pub(super) fn get_pairs(call: &mut Call<'_, '_>, map: u32, at: u32, len: u32) ->
     })
 }
 
-/// Undecodable input wipes the map and is 0 (facts 1.3, 2.1.10).
+/// Undecodable input wipes the map and is 0 (docs/envoy.md 1.3, 2.1.10).
 pub(super) fn set_pairs(call: &mut Call<'_, '_>, map: u32, at: u32, len: u32) -> Answer {
     let (view, desk) = call.split()?;
     let bytes = view.read(at, len)?;

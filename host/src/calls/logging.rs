@@ -10,7 +10,7 @@ const LINE_LIMIT: usize = 64 << 10;
 const LEVELS: [LogLevel; 6] =
     [LogLevel::Trace, LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error, LogLevel::Critical];
 
-/// 2 for a level above 5; below the threshold still 0 (facts 1.2).
+/// 2 for a level above 5; below the threshold still 0 (docs/envoy.md 1.2).
 pub(super) fn log(call: &mut Call<'_, '_>, level: u32, at: u32, len: u32) -> Answer {
     let level = *LEVELS.get(level as usize).ok_or(Status::BadArgument)?;
     let (view, desk) = call.split()?;

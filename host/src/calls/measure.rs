@@ -1,4 +1,4 @@
-//! Metrics (facts 2.8).
+//! Metrics (docs/envoy.md 2.8).
 
 use super::{Answer, Call, Stop};
 use crate::world::{MetricKind, MetricsError};

@@ -35,7 +35,7 @@ macro_rules! table {
     )*};
 }
 
-/// Links what this ABI version has (facts 1.2), and what Envoy links for every version.
+/// Links what this ABI version has (docs/envoy.md 1.2), and what Envoy links for every version.
 pub(crate) fn link(linker: &mut Linker<Guest>, abi: AbiVersion) -> Result<()> {
     table! { linker, abi,
         "proxy_log" => logging::log(level: u32, at: u32, len: u32);

@@ -1,4 +1,4 @@
-//! Properties: what a filter may ask of the stream beside its headers (facts 2.9).
+//! Properties: what a filter may ask of the stream beside its headers (docs/envoy.md 2.9).
 
 use super::{Answer, Call, Stop};
 use tamis_abi::Status;

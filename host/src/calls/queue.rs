@@ -1,4 +1,4 @@
-//! Shared queues (facts 2.8).
+//! Shared queues (docs/envoy.md 2.8).
 
 use super::{Answer, Call, Stop};
 use crate::world::{Owner, QueueError};

@@ -1,4 +1,4 @@
-//! `proxy_send_local_response` (facts 2.5).
+//! `proxy_send_local_response` (docs/envoy.md 2.5).
 
 use super::{Answer, Call};
 use crate::chain::Reply;

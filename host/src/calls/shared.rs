@@ -1,4 +1,4 @@
-//! Shared data (facts 2.8).
+//! Shared data (docs/envoy.md 2.8).
 
 use super::{Answer, Call, Stop};
 use crate::world::SetError;

@@ -62,7 +62,7 @@ impl Play<'_> {
         }
     }
 
-    /// Does what the last callback asked for, in order (facts 1.5). `inside` is the phase it ran in: replies
+    /// Does what the last callback asked for, in order (docs/envoy.md 1.5). `inside` is the phase it ran in: replies
     /// wait until that phase has ended, and resuming that very stream is left to it.
     #[inline]
     pub(super) fn drain(&mut self, inside: Option<(usize, Dir)>) -> Asked {
@@ -143,7 +143,7 @@ impl Play<'_> {
         result
     }
 
-    /// An answer to a callout, for the root context (facts 2.6).
+    /// An answer to a callout, for the root context (docs/envoy.md 2.6).
     pub(super) fn deliver(&mut self, delivery: Delivery) {
         let filter = delivery.filter;
         let Some(plugin) = self.desk.plugins.get_mut(filter) else { return };

@@ -69,7 +69,7 @@ impl Play<'_> {
         self.feed(Dir::Response, response, http2(exchange));
     }
 
-    /// Delivers a message piece by piece, in the shapes of facts 2.2.
+    /// Delivers a message piece by piece, in the shapes of docs/envoy.md 2.2.
     fn feed(&mut self, dir: Dir, message: &Message, http2: bool) {
         let body = &message.body;
         let trailers = message.trailers.get();
@@ -132,7 +132,7 @@ impl Play<'_> {
     }
 }
 
-/// HTTP/2 bodies end with their last piece, HTTP/1 bodies with one more, empty piece (facts 2.2).
+/// HTTP/2 bodies end with their last piece, HTTP/1 bodies with one more, empty piece (docs/envoy.md 2.2).
 fn http2(exchange: &Exchange) -> bool {
     match exchange.protocol {
         Protocol::Http2 | Protocol::Http3 => true,

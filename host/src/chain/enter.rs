@@ -1,5 +1,5 @@
 //! Entering a filter in one phase: which maps and buffers it can reach, and what its return value means
-//! (facts 1.1, 2.1.12).
+//! (docs/envoy.md 1.1, 2.1.12).
 
 use super::{BodyView, Dir, Gate, Play};
 use crate::stage::Context;
@@ -99,7 +99,7 @@ impl Play<'_> {
         gate
     }
 
-    /// Only a stream without a body survives this in Envoy, and only when the filter also says `Pause` (facts 2.4).
+    /// Only a stream without a body survives this in Envoy, and only when the filter also says `Pause` (docs/envoy.md 2.4).
     fn resumed_in_headers(&mut self, dir: Dir, filter: usize, phase: &'static str, gate: Gate, eos: bool) {
         if gate != Gate::Open && eos {
             return;

@@ -1,4 +1,4 @@
-//! The end of a stream: log for every filter in order, then done and delete one by one (facts 1.5).
+//! The end of a stream: log for every filter in order, then done and delete one by one (docs/envoy.md 1.5).
 
 use super::Play;
 use crate::stage::Context;
@@ -47,7 +47,7 @@ impl Play<'_> {
         !(seat.absent || seat.dead || self.slots[self.desk.plugins[filter].vm].vm.dead)
     }
 
-    /// A filter that was never reached gets its context only now (facts 1.5).
+    /// A filter that was never reached gets its context only now (docs/envoy.md 1.5).
     fn last_context(&mut self, filter: usize) -> Option<Context> {
         if !self.lives(filter) {
             return None;

@@ -1,4 +1,4 @@
-//! One direction through the chain: who is asked next, what is held back, what resuming does (facts 2.3).
+//! One direction through the chain: who is asked next, what is held back, what resuming does (docs/envoy.md 2.3).
 
 use super::enter::Pass;
 use super::{BodyView, Dir, Gate, Play};
@@ -140,7 +140,7 @@ impl Play<'_> {
         }
     }
 
-    /// The filter returned 3: the piece is gone (facts 2.3).
+    /// The filter returned 3: the piece is gone (docs/envoy.md 2.3).
     fn drop_piece(&mut self, dir: Dir, filter: usize, view: BodyView) {
         let present = self.desk.stream.maps[dir.trailers()].present;
         let lane = &mut self.desk.stream.lanes[dir as usize];

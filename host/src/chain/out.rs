@@ -77,7 +77,7 @@ impl Play<'_> {
         }
     }
 
-    /// Nobody repairs `content-length` (facts 2.3): longer corrupts the connection, shorter hangs it.
+    /// Nobody repairs `content-length` (docs/envoy.md 2.3): longer corrupts the connection, shorter hangs it.
     #[cold]
     fn check_length(&mut self, dir: Dir) {
         let (message, recorded) = match dir {
@@ -138,7 +138,7 @@ impl Play<'_> {
 /// Without it Envoy finds no route (row 81 of the conformance table).
 const FORWARDED_PROTO: &[u8] = b"x-forwarded-proto";
 
-/// What the router or the codec says to these headers (facts 2.1.8, 2.1.9).
+/// What the router or the codec says to these headers (docs/envoy.md 2.1.8, 2.1.9).
 fn refuse(dir: Dir, headers: &Headers, recorded_proto: bool) -> Option<(String, Reply)> {
     let (checked, half) = match dir {
         Dir::Request => (headermap::check_request(headers), "request"),

@@ -1,4 +1,4 @@
-//! Replies that do not come from the upstream: a filter's, or the host's own (facts 2.5, 2.12).
+//! Replies that do not come from the upstream: a filter's, or the host's own (docs/envoy.md 2.5, 2.12).
 
 use super::{BodyView, Dir, Play, RESPONSE_HEADERS};
 use crate::FailurePolicy;
@@ -82,7 +82,7 @@ impl Play<'_> {
         (lane.aborted, lane.headers_out, lane.done) = (true, true, true);
     }
 
-    /// A callback of this filter cannot run: its VM is dead. Its policy decides (facts 2.12).
+    /// A callback of this filter cannot run: its VM is dead. Its policy decides (docs/envoy.md 2.12).
     ///
     /// `now`: it died in this very callback, which is a fault already.
     pub(super) fn dead_phase(&mut self, filter: usize, now: bool) {
@@ -108,7 +108,7 @@ impl Play<'_> {
         self.local_reply(None, reply);
     }
 
-    /// More is held back than the buffer limit allows (facts 2.3).
+    /// More is held back than the buffer limit allows (docs/envoy.md 2.3).
     #[cold]
     pub(super) fn too_large(&mut self, dir: Dir) {
         match dir {
@@ -127,7 +127,7 @@ impl Play<'_> {
 
 const GRPC_UNAVAILABLE: i32 = 14;
 
-/// Writes the reply's headers; says whether a body follows (facts 2.5). Extra headers come before what the
+/// Writes the reply's headers; says whether a body follows (docs/envoy.md 2.5). Extra headers come before what the
 /// host adds, and never override `:status` and `content-length`.
 fn shape(reply: &Reply, grpc: bool, head: bool, headers: &mut Headers) -> bool {
     headers.clear();

@@ -3,7 +3,7 @@
 use super::Dir;
 use tamis_traffic::{FilterTrace, Headers};
 
-/// Index of the response headers in [`Stream::maps`]; maps have the numbers of the ABI (facts 1.1).
+/// Index of the response headers in [`Stream::maps`]; maps have the numbers of the ABI (docs/envoy.md 1.1).
 pub(crate) const RESPONSE_HEADERS: usize = 2;
 
 /// A header map of the stream.

@@ -39,7 +39,7 @@ impl Play<'_> {
         }
     }
 
-    /// Nothing wakes the stream: Envoy answers 504 after its idle timeout (facts 2.3). The stage's clock stays.
+    /// Nothing wakes the stream: Envoy answers 504 after its idle timeout (docs/envoy.md 2.3). The stage's clock stays.
     fn idle(&mut self, dir: Dir) {
         let held = |filter: &usize| self.desk.stream.seats[*filter].sides[dir as usize].gate != Gate::Open;
         let filter = (0..self.count()).find(held);
@@ -103,7 +103,7 @@ impl Play<'_> {
         }
     }
 
-    /// Re-armed after the handler (facts 2.8).
+    /// Re-armed after the handler (docs/envoy.md 2.8).
     fn tick(&mut self, filter: usize) {
         let context = Context { id: self.desk.plugins[filter].root, filter, stream: false };
         let ran = self.call(context, "proxy_on_tick", |vm, desk, used| {
@@ -118,7 +118,7 @@ impl Play<'_> {
         }
     }
 
-    /// One `proxy_on_queue_ready` for each message, after the event that sent it (facts 2.8).
+    /// One `proxy_on_queue_ready` for each message, after the event that sent it (docs/envoy.md 2.8).
     pub(crate) fn post_ready(&mut self) {
         for _ in 0..EVENTS_LIMIT {
             let Some((owner, token)) = self.desk.ready.pop_front() else { return };

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Deepest stack of a filter in bytes (1 MiB), V8's default within a few KiB. Beyond it the filter traps, as
-/// in Envoy (facts 2.12); the thread that plays needs this much and some more.
+/// in Envoy (docs/envoy.md 2.12); the thread that plays needs this much and some more.
 const STACK_LIMIT: usize = 1 << 20;
 
 /// Compiles filters. Cheap to clone; clones share everything.

@@ -1,4 +1,4 @@
-//! What the router and the codecs refuse (facts 2.1.8, 2.1.9).
+//! What the router and the codecs refuse (docs/envoy.md 2.1.8, 2.1.9).
 
 use std::fmt;
 use tamis_traffic::Headers;
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_2_1_8_names_and_values_that_die_at_the_router() {
+    fn envoy_2_1_8_names_and_values_that_die_at_the_router() {
         let ok = [(":method", &b"GET"[..]), (":path", b"/"), ("x", b"\xff\t ok")];
         check(&ok, None);
         let with = |name, value| [(":method", &b"GET"[..]), (":path", b"/"), (name, value)];
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_2_1_9_missing_pseudo_headers() {
+    fn envoy_2_1_9_missing_pseudo_headers() {
         check(&[(":path", b"/")], Some((503, "missing required header: :method")));
         check(&[(":method", b"GET")], Some((404, "missing required header: :path")));
         check(&[(":method", b"GET"), (":path", b"/")], None);

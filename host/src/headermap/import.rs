@@ -4,7 +4,7 @@ use super::{MapKind, append, is_inline, join, key};
 use tamis_traffic::Headers;
 
 /// Fills `out` as Envoy's codec fills its map from the wire: in order, in lower case, with a second value of
-/// a one-slot header joined (facts 2.1.1-2.1.5).
+/// a one-slot header joined (docs/envoy.md 2.1.1-2.1.5).
 ///
 /// What Envoy recorded has been through this already and is taken as it is, in one copy; only a capture that
 /// was written by hand or by another proxy is put right field by field.

@@ -1,4 +1,4 @@
-//! The headers that Envoy 1.40 keeps in one slot, by map (facts 2.1a, measured on the stock binary).
+//! The headers that Envoy 1.40 keeps in one slot, by map (docs/envoy.md 2.1a, measured on the stock binary).
 
 use super::MapKind;
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_2_1a_joined_and_separate_headers() {
+    fn envoy_2_1a_joined_and_separate_headers() {
         for name in
             [":path", "te", "x-forwarded-for", "x-envoy-upstream-rq-per-try-timeout-ms", "authorization"]
         {

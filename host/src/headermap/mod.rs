@@ -1,4 +1,4 @@
-//! Header maps with Envoy's manners: lower case, joining, the `host` alias, order (facts 2.1).
+//! Header maps with Envoy's manners: lower case, joining, the `host` alias, order (docs/envoy.md 2.1).
 //!
 //! The data is [`Headers`]; everything here is what Envoy's header map does on top of it.
 
@@ -20,7 +20,7 @@ pub(crate) const MAP_LIMIT: usize = 4 << 20;
 /// Most fields of a map that a filter may build. Codecs refuse more than 100 by default.
 pub(crate) const FIELDS_LIMIT: usize = 4096;
 
-/// Which map it is; what joins depends on it (facts 2.1.5).
+/// Which map it is; what joins depends on it (docs/envoy.md 2.1.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MapKind {
     /// Headers of a request, also of one that a filter sends out.
@@ -82,7 +82,7 @@ pub(crate) fn remove(headers: &mut Headers, kind: MapKind, name: &[u8]) {
     headers.remove(&key(kind, name));
 }
 
-/// Makes the map what the encoded pairs say. Bytes that do not decode are an empty list (facts 1.3), which
+/// Makes the map what the encoded pairs say. Bytes that do not decode are an empty list (docs/envoy.md 1.3), which
 /// wipes it.
 ///
 /// # Errors

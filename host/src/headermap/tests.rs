@@ -21,7 +21,7 @@ fn names(headers: &Headers) -> Vec<String> {
 }
 
 #[test]
-fn facts_2_1_1_names_are_lowered_and_values_are_not() {
+fn envoy_2_1_1_names_are_lowered_and_values_are_not() {
     let mut h = request();
     add(&mut h, RequestHeaders, b"X-New", b"VaLuE").unwrap();
     assert_eq!(h.at(6), Some((&b"x-new"[..], &b"VaLuE"[..])));
@@ -32,7 +32,7 @@ fn facts_2_1_1_names_are_lowered_and_values_are_not() {
 }
 
 #[test]
-fn facts_2_1_4_host_is_the_authority_of_requests_only() {
+fn envoy_2_1_4_host_is_the_authority_of_requests_only() {
     let mut h = request();
     assert_eq!(get(&h, RequestHeaders, b"Host"), Some(&b"shop"[..]));
     add(&mut h, RequestHeaders, b"host", b"two").unwrap();
@@ -47,7 +47,7 @@ fn facts_2_1_4_host_is_the_authority_of_requests_only() {
 }
 
 #[test]
-fn facts_2_1_5_inline_headers_join_in_place_and_others_stay_apart() {
+fn envoy_2_1_5_inline_headers_join_in_place_and_others_stay_apart() {
     let mut h = request();
     add(&mut h, RequestHeaders, b":path", b"/dup").unwrap();
     add(&mut h, RequestHeaders, b"accept", b"text/html").unwrap();
@@ -66,7 +66,7 @@ fn facts_2_1_5_inline_headers_join_in_place_and_others_stay_apart() {
 }
 
 #[test]
-fn facts_2_1_6_replace_moves_to_the_end_of_its_block() {
+fn envoy_2_1_6_replace_moves_to_the_end_of_its_block() {
     let mut h = request();
     replace(&mut h, RequestHeaders, b":authority", b"a").unwrap();
     replace(&mut h, RequestHeaders, b"x", b"9").unwrap();
@@ -78,7 +78,7 @@ fn facts_2_1_6_replace_moves_to_the_end_of_its_block() {
 }
 
 #[test]
-fn facts_2_1_7_an_empty_value_is_there() {
+fn envoy_2_1_7_an_empty_value_is_there() {
     let mut h = request();
     replace(&mut h, RequestHeaders, b"e", b"").unwrap();
     assert_eq!(get(&h, RequestHeaders, b"e"), Some(&b""[..]));
@@ -86,7 +86,7 @@ fn facts_2_1_7_an_empty_value_is_there() {
 }
 
 #[test]
-fn facts_2_1_10_set_pairs_replaces_all_and_bad_pairs_wipe() {
+fn envoy_2_1_10_set_pairs_replaces_all_and_bad_pairs_wipe() {
     let pairs = |fields: &[(&str, &str)]| {
         let headers: Headers = fields.iter().copied().collect();
         let mut out = vec![0; tamis_abi::pairs::encoded_len(headers.iter())];

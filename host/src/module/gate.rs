@@ -27,7 +27,7 @@ pub(super) fn check(parts: &Parts<'_>) -> Result<Passed, LoadError> {
     Ok(Passed { abi, allocator, memory })
 }
 
-/// The first known marker in order of the export section (facts 1.4).
+/// The first known marker in order of the export section (docs/envoy.md 1.4).
 fn marker(parts: &Parts<'_>) -> Result<AbiVersion, LoadError> {
     let markers = || {
         let functions = parts.exports.iter().filter(|e| is_function(e.kind));
@@ -43,7 +43,7 @@ fn check_import(parts: &Parts<'_>, import: &RawImport<'_>, abi: AbiVersion) -> R
     let (module, name) = (import.module.to_owned(), import.name.to_owned());
     let index = match import.ty {
         TypeRef::Func(index) | TypeRef::FuncExact(index) => index,
-        // The host makes them (facts 1.2).
+        // The host makes them (docs/envoy.md 1.2).
         TypeRef::Memory(_) | TypeRef::Table(_) => return Ok(()),
         other => return Err(LoadError::ImportKind { module, name, kind: kind_of(other) }),
     };
@@ -67,7 +67,7 @@ fn memory(parts: &Parts<'_>) -> Option<MemorySource> {
     Some(MemorySource::Imported(imported.module.to_owned(), imported.name.to_owned()))
 }
 
-/// `_initialize` and then `main` or `__main_void`; `_start` only without `_initialize` (facts 1.4).
+/// `_initialize` and then `main` or `__main_void`; `_start` only without `_initialize` (docs/envoy.md 1.4).
 fn check_start(parts: &Parts<'_>) -> Result<(), LoadError> {
     if !check_export(parts, "_initialize", &Signature::of(">"))? {
         check_export(parts, "_start", &Signature::of(">"))?;
@@ -77,7 +77,7 @@ fn check_start(parts: &Parts<'_>) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// `malloc` first, then `proxy_on_memory_allocate` (facts 1.4).
+/// `malloc` first, then `proxy_on_memory_allocate` (docs/envoy.md 1.4).
 fn allocator(parts: &Parts<'_>) -> Result<&'static str, LoadError> {
     for name in ["malloc", "proxy_on_memory_allocate"] {
         if check_export(parts, name, &Signature::of("i>i"))? {

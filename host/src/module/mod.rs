@@ -1,4 +1,4 @@
-//! From bytes to a checked and compiled filter, gated exactly as Envoy gates (facts 1.2, 1.4, 2.11).
+//! From bytes to a checked and compiled filter, gated exactly as Envoy gates (docs/envoy.md 1.2, 1.4, 2.11).
 
 mod error;
 mod facts;
@@ -46,7 +46,7 @@ impl Module {
         &self.0.facts
     }
 
-    /// True for the same bytes, loaded once or twice: filters of one code may share a VM (facts 1.5).
+    /// True for the same bytes, loaded once or twice: filters of one code may share a VM (docs/envoy.md 1.5).
     pub(crate) fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0.sum == other.0.sum
     }

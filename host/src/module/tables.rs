@@ -1,4 +1,4 @@
-//! What a filter may import, by ABI version (facts 1.2, 2.11). Functions of `env` are `tamis-abi`'s.
+//! What a filter may import, by ABI version (docs/envoy.md 1.2, 2.11). Functions of `env` are `tamis-abi`'s.
 
 use super::AbiVersion;
 use super::signature::Signature;
@@ -6,7 +6,7 @@ use super::signature::Signature;
 /// The module names under which Envoy links WASI.
 pub(super) const WASI_MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 
-/// The 45 WASI functions (facts 2.11). `path_link` and `path_symlink` have Envoy's parameters, one fewer
+/// The 45 WASI functions (docs/envoy.md 2.11). `path_link` and `path_symlink` have Envoy's parameters, one fewer
 /// than the standard's: a module that imports the standard ones does not load there.
 pub(super) const WASI: &[(&str, &str)] = &[
     ("fd_write", "iiii>i"),
@@ -71,7 +71,7 @@ pub(super) fn versions_of(name: &str) -> Vec<AbiVersion> {
     AbiVersion::ALL.iter().copied().filter(|abi| function.linked_for(*abi)).collect()
 }
 
-/// The callbacks that Envoy looks for in a filter of this version (facts 1.4).
+/// The callbacks that Envoy looks for in a filter of this version (docs/envoy.md 1.4).
 pub(super) fn callbacks(abi: AbiVersion) -> impl Iterator<Item = (&'static str, Signature)> {
     let known =
         move |c: &&tamis_abi::Callback| abi != AbiVersion::V0_1_0 || c.name != "proxy_on_foreign_function";

@@ -22,7 +22,7 @@ fn check(marker: &str, imports: &str, rest: &str, want: &str) {
 }
 
 #[test]
-fn facts_1_2_imports_are_gated_by_the_marker() {
+fn envoy_1_2_imports_are_gated_by_the_marker() {
     let level = r#"(import "env" "proxy_get_log_level" (func (param i32) (result i32)))"#;
     let clear = r#"(import "env" "proxy_clear_route_cache" (func (result i32)))"#;
     let resume = r#"(import "env" "proxy_continue_stream" (func (param i32) (result i32)))"#;
@@ -37,7 +37,7 @@ fn facts_1_2_imports_are_gated_by_the_marker() {
 }
 
 #[test]
-fn facts_1_2_extra_imports_memory_and_table_are_linked_and_globals_are_not() {
+fn envoy_1_2_extra_imports_memory_and_table_are_linked_and_globals_are_not() {
     check("0_2_1", r#"(import "env" "pthread_equal" (func (param i32 i32) (result i32)))"#, "", "loads");
     check("0_2_1", r#"(import "env" "emscripten_notify_memory_growth" (func (param i32)))"#, "", "loads");
     check(
@@ -61,7 +61,7 @@ fn facts_1_2_extra_imports_memory_and_table_are_linked_and_globals_are_not() {
 }
 
 #[test]
-fn facts_2_11_wasi_is_45_functions_under_two_names() {
+fn envoy_2_11_wasi_is_45_functions_under_two_names() {
     assert_eq!(tables::WASI.len(), 45);
     for module in tables::WASI_MODULES {
         check("0_2_1", &format!(r#"(import "{module}" "sched_yield" (func (result i32)))"#), "", "loads");
@@ -82,7 +82,7 @@ fn facts_2_11_wasi_is_45_functions_under_two_names() {
 }
 
 #[test]
-fn facts_1_4_the_first_known_marker_wins() {
+fn envoy_1_4_the_first_known_marker_wins() {
     check("", "", "", "no exported function names the proxy-wasm abi version");
     check("0_3_0", "", "", "unknown proxy-wasm abi version `proxy_abi_version_0_3_0`");
     let two = r#"(func (export "proxy_abi_version_0_2_0")) (func (export "proxy_abi_version_0_1_0"))"#;
@@ -93,7 +93,7 @@ fn facts_1_4_the_first_known_marker_wins() {
 }
 
 #[test]
-fn facts_1_4_callbacks_have_the_signature_of_their_version() {
+fn envoy_1_4_callbacks_have_the_signature_of_their_version() {
     let log = r#"(func (export "proxy_on_log") (param i32) (result i32) i32.const 0)"#;
     check("0_2_1", "", log, "bad function signature: `proxy_on_log` is (i32) -> i32, the abi says (i32)");
     let two = r#"(func (export "proxy_on_request_headers") (param i32 i32) (result i32) i32.const 0)"#;
@@ -112,7 +112,7 @@ fn facts_1_4_callbacks_have_the_signature_of_their_version() {
 }
 
 #[test]
-fn facts_1_4_malloc_comes_first_and_one_allocator_is_needed() {
+fn envoy_1_4_malloc_comes_first_and_one_allocator_is_needed() {
     let malloc = r#"(func (export "malloc") (param i32) (result i32) i32.const 0)"#;
     let both = inspect(&wasm("0_2_1", "", &format!("{BASE} {malloc}"))).unwrap();
     assert_eq!(both.allocator, "malloc");

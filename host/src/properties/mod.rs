@@ -1,8 +1,8 @@
-//! Properties: what a filter may ask of its stream by path (facts 2.9).
+//! Properties: what a filter may ask of its stream by path (docs/envoy.md 2.9).
 //!
 //! The rule for replays: what the capture says and what this host itself does is told as Envoy would tell
 //! it; what nobody recorded (certificates, `xds.node`, dynamic metadata, latencies) is not there. Nothing is
-//! made up. The columns of the table in the facts are fields of [`View`] here.
+//! made up. The columns of the table in docs/envoy.md 2.9 are fields of [`View`] here.
 
 mod attributes;
 mod flags;
@@ -18,7 +18,7 @@ use value::Value;
 pub(crate) struct View<'a> {
     /// The filter asks on a stream; a root context knows only `plugin_*`.
     pub(crate) stream: bool,
-    /// The maps that the filter can read now (facts 2.1.12).
+    /// The maps that the filter can read now (docs/envoy.md 2.1.12).
     pub(crate) request_headers: Option<&'a Headers>,
     pub(crate) request_trailers: Option<&'a Headers>,
     pub(crate) response_headers: Option<&'a Headers>,

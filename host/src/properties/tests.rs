@@ -1,4 +1,4 @@
-//! The matrix of facts 2.9, column by column.
+//! The matrix of docs/envoy.md 2.9, column by column.
 
 use super::*;
 use std::sync::LazyLock;
@@ -87,7 +87,7 @@ fn number(view: &View<'static>, path: &str, want: u64) {
 }
 
 #[test]
-fn facts_2_9_request_texts_are_there_while_the_map_is() {
+fn envoy_2_9_request_texts_are_there_while_the_map_is() {
     let texts = [
         ("request.path", "/a?b=c?d"),
         ("request.url_path", "/a"),
@@ -115,7 +115,7 @@ fn facts_2_9_request_texts_are_there_while_the_map_is() {
 }
 
 #[test]
-fn facts_2_9_request_numbers() {
+fn envoy_2_9_request_numbers() {
     let headers = REQUEST.byte_len() as u64;
     for (path, want) in [
         ("request.time", [5, 5, 5, 5]),
@@ -133,7 +133,7 @@ fn facts_2_9_request_numbers() {
 }
 
 #[test]
-fn facts_2_9_response() {
+fn envoy_2_9_response() {
     for path in ["response.code", "response.code_details", "response.grpc_status"] {
         check(&rqh(), path, Err(1));
         check(&rqb(), path, Err(1));
@@ -157,7 +157,7 @@ fn facts_2_9_response() {
 }
 
 #[test]
-fn facts_2_9_addresses_and_upstream() {
+fn envoy_2_9_addresses_and_upstream() {
     check(&rqh(), "source.address", Ok(b"[::1]:8080"));
     number(&rqh(), "source.port", 8080);
     check(&rqh(), "destination.address", Err(1));
@@ -170,7 +170,7 @@ fn facts_2_9_addresses_and_upstream() {
 }
 
 #[test]
-fn facts_2_9_connection_tells_only_what_was_recorded() {
+fn envoy_2_9_connection_tells_only_what_was_recorded() {
     static MUTUAL: LazyLock<Attributes> = LazyLock::new(|| Attributes {
         mtls: Some(true),
         requested_server_name: Some("sni".into()),
@@ -193,7 +193,7 @@ fn facts_2_9_connection_tells_only_what_was_recorded() {
 }
 
 #[test]
-fn facts_2_9_xds_and_plugin() {
+fn envoy_2_9_xds_and_plugin() {
     check(&rqh(), "xds.cluster_name", Ok(b"inbound|80||"));
     check(&rqh(), "xds.route_name", Ok(b"r"));
     number(&rqh(), "xds.listener_direction", 1);
@@ -210,7 +210,7 @@ fn facts_2_9_xds_and_plugin() {
 }
 
 #[test]
-fn facts_2_9_what_has_no_byte_form_and_what_is_a_map() {
+fn envoy_2_9_what_has_no_byte_form_and_what_is_a_map() {
     for path in ["request", "response", "connection", "upstream", "xds", "filter_state", ""] {
         check(&rqh(), path, Err(3));
     }
@@ -225,7 +225,7 @@ fn facts_2_9_what_has_no_byte_form_and_what_is_a_map() {
 }
 
 #[test]
-fn facts_2_9_filter_state() {
+fn envoy_2_9_filter_state() {
     static STATE: LazyLock<Vec<(Vec<u8>, Vec<u8>)>> = LazyLock::new(|| {
         let state = [("mine", "1"), ("request", "never"), ("request\0path", "never"), ("a\0b", "never")];
         state.map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).to_vec()

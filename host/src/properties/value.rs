@@ -1,4 +1,4 @@
-//! A value on the way along a path, and its bytes (facts 2.9: encodings).
+//! A value on the way along a path, and its bytes (docs/envoy.md 2.9: encodings).
 
 use crate::headermap::MapKind;
 use std::borrow::Cow;

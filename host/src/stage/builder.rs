@@ -22,7 +22,7 @@ pub enum Start {
     /// Each VM once.
     #[default]
     Single,
-    /// As Envoy with one worker does (facts of Envoy 1.40, section 1.5): a base VM that only loads, a canary that
+    /// As Envoy with one worker does (docs/envoy.md 1.5): a base VM that only loads, a canary that
     /// is configured and thrown away, one VM for the main thread, one for the worker, which plays.
     LikeEnvoy,
 }
@@ -30,7 +30,7 @@ pub enum Start {
 /// Fuel of one callback when nothing else is said: about a tenth of a second of work.
 pub(super) const FUEL_PER_CALLBACK: u64 = 500_000_000;
 
-/// Linear memory of one VM when nothing else is said: 1 GiB, as Envoy has it (section 2.12).
+/// Linear memory of one VM when nothing else is said: 1 GiB, as Envoy has it (docs/envoy.md 2.12).
 pub(super) const MEMORY_LIMIT: u64 = 1 << 30;
 
 /// Sets up a [`Stage`].
@@ -126,7 +126,7 @@ impl StageBuilder {
     ///
     /// # Errors
     /// When a filter refuses its configuration or breaks while it starts. Envoy refuses to start then, whatever
-    /// the failure policy (section 2.12).
+    /// the failure policy (docs/envoy.md 2.12).
     pub fn build(self) -> Result<Stage, StartError> {
         Stage::start(self)
     }

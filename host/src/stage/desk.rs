@@ -10,7 +10,7 @@ use crate::{FailurePolicy, Profile};
 use std::collections::VecDeque;
 use tamis_traffic::{Attributes, Callout, Exchange, Fault, FaultKind, Log, LogLevel, Peer, Protocol, Side};
 
-/// What a filter asked for that happens after its callback (facts 1.5: queued, in order of the calls).
+/// What a filter asked for that happens after its callback (docs/envoy.md 1.5: queued, in order of the calls).
 #[derive(Debug)]
 pub(crate) enum Action {
     Continue { filter: usize, stream: u32 },
@@ -53,7 +53,7 @@ pub(crate) struct Plugin {
     pub(crate) tick: u64,
     /// When the next tick is due, wall nanoseconds.
     pub(crate) tick_at: u64,
-    /// What `proxy_get_status` gives: the code is sticky (facts 2.6).
+    /// What `proxy_get_status` gives: the code is sticky (docs/envoy.md 2.6).
     pub(crate) status: (u32, Vec<u8>),
     /// `proxy_on_done` of the root said false and `proxy_done` has not come.
     pub(crate) leaving: bool,

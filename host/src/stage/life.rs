@@ -67,7 +67,7 @@ impl Stage {
         Ok(Stage { slots, desk, begun: false, start_logs })
     }
 
-    /// Makes dead VMs anew where the policy says so and the back-off has passed (facts 2.12).
+    /// Makes dead VMs anew where the policy says so and the back-off has passed (docs/envoy.md 2.12).
     pub(super) fn revive(&mut self) {
         for number in 0..self.slots.len() {
             let vm = &self.slots[number].vm;
@@ -103,7 +103,7 @@ impl Stage {
     }
 }
 
-/// Filters share a VM when module, `vm_id`, VM configuration and environment are the same (facts 1.5).
+/// Filters share a VM when module, `vm_id`, VM configuration and environment are the same (docs/envoy.md 1.5).
 fn same_vm(a: &FilterSpec, b: &FilterSpec) -> bool {
     a.module.same(&b.module) && a.vm_id == b.vm_id && a.vm_config == b.vm_config && a.env == b.env
 }
@@ -134,7 +134,7 @@ fn load(recipe: &Recipe, number: usize, first: usize, desk: &mut Box<Desk>) -> R
     Vm::start(recipe, desk)
 }
 
-/// Base VM and canary, thrown away without done or delete, and the main thread's VM (facts 1.5). Their
+/// Base VM and canary, thrown away without done or delete, and the main thread's VM (docs/envoy.md 1.5). Their
 /// calls are cancelled; the main VM's ticks are not played.
 fn rehearse(
     recipe: &Recipe,
@@ -152,7 +152,7 @@ fn rehearse(
     Ok(())
 }
 
-/// Root context, `proxy_on_vm_start` and `proxy_on_configure` for each filter of a VM (facts 1.5: per root).
+/// Root context, `proxy_on_vm_start` and `proxy_on_configure` for each filter of a VM (docs/envoy.md 1.5: per root).
 fn configure_all(vm: &mut Vm, number: usize, desk: &mut Box<Desk>) -> Result<(), (usize, Failed)> {
     for filter in 0..desk.plugins.len() {
         if desk.plugins[filter].vm == number {
@@ -192,7 +192,7 @@ fn configure(vm: &mut Vm, filter: usize, desk: &mut Box<Desk>) -> Result<(), Fai
 }
 
 impl Play<'_> {
-    /// The end of all root contexts: done, the wait for `proxy_done`, delete (facts 1.5).
+    /// The end of all root contexts: done, the wait for `proxy_done`, delete (docs/envoy.md 1.5).
     pub(crate) fn leave(&mut self) {
         for filter in 0..self.desk.plugins.len() {
             let Some(context) = self.root(filter) else { continue };

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use tamis_abi::Status;
 use tamis_traffic::Headers;
 
-/// The value of a property for the effective context (facts 2.9).
+/// The value of a property for the effective context (docs/envoy.md 2.9).
 ///
 /// # Errors
 /// 1 for what is unknown or not known now, 3 for what has no byte form.

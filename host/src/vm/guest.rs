@@ -10,7 +10,7 @@ use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 /// Largest table of a filter, in entries. V8's limit is ten million; no filter comes near.
 const TABLE_LIMIT: usize = 10_000_000;
 
-/// Which host functions a filter may call now (facts 1.4).
+/// Which host functions a filter may call now (docs/envoy.md 1.4).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Door {
     /// In `_initialize` and `_start`: `proxy_log` and WASI.

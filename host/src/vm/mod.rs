@@ -36,7 +36,7 @@ pub(crate) struct Used {
 }
 
 impl Vm {
-    /// A fresh context id: they rise across the VM and never come back (facts 1.5).
+    /// A fresh context id: they rise across the VM and never come back (docs/envoy.md 1.5).
     pub(crate) fn next_id(&mut self) -> u32 {
         self.next_context = self.next_context.wrapping_add(1);
         self.next_context

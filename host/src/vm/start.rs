@@ -1,4 +1,4 @@
-//! From a module to a running VM: instance, memory, allocator, `_initialize` or `_start` (facts 1.4).
+//! From a module to a running VM: instance, memory, allocator, `_initialize` or `_start` (docs/envoy.md 1.4).
 
 use super::{Broke, Callbacks, Door, Guest, Used, Vm, enter};
 use crate::engine::{Engine, one_line};

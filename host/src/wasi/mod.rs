@@ -1,4 +1,4 @@
-//! WASI as Envoy links it: 45 functions under two module names, most of which say no (facts 2.11; the numbers
+//! WASI as Envoy links it: 45 functions under two module names, most of which say no (docs/envoy.md 2.11; the numbers
 //! were measured by calling each of them in Envoy 1.40).
 
 mod calls;
@@ -15,7 +15,7 @@ pub(crate) trait Host: 'static {
     /// Counts a call.
     ///
     /// # Errors
-    /// When the function may not be called now (facts 1.4): the filter traps.
+    /// When the function may not be called now (docs/envoy.md 1.4): the filter traps.
     fn enter(&mut self, name: &'static str) -> Result<()>;
     /// The filter's memory.
     fn memory(&self) -> Option<Memory>;
@@ -142,7 +142,7 @@ pub(crate) fn link<T: Host>(linker: &mut Linker<T>) -> Result<()> {
     for module in MODULES {
         linker.func_wrap(module, "proc_exit", |mut caller: Caller<'_, T>, _: u32| -> Result<()> {
             caller.data_mut().enter("proc_exit")?;
-            // It returns (facts 2.11): what the filter runs next is usually an `unreachable`.
+            // It returns (docs/envoy.md 2.11): what the filter runs next is usually an `unreachable`.
             let _ = calls::note(&mut Call { caller: &mut caller }, "proc_exit");
             Ok(())
         })?;

@@ -72,7 +72,7 @@ impl Guest {
 const END: u32 = 0xffff_ff00;
 
 #[test]
-fn facts_2_11_fd_write_is_one_log_line() {
+fn envoy_2_11_fd_write_is_one_log_line() {
     let mut guest = Guest::new("fd_write", "(param i32 i32 i32 i32) (result i32)", &[]);
     // Two vectors at 0: `hi\n` and `you\n`, at 64 and 80; an empty one between.
     for (at, word) in [(0, 64), (4, 3), (8, u32::MAX), (12, 0), (16, 80), (20, 4)] {
@@ -92,7 +92,7 @@ fn facts_2_11_fd_write_is_one_log_line() {
 }
 
 #[test]
-fn facts_2_11_clocks() {
+fn envoy_2_11_clocks() {
     let mut guest = Guest::new("clock_time_get", "(param i32 i64 i32) (result i32)", &[]);
     assert_eq!(guest.call((0, 0u64, 8)), 0);
     assert_eq!(guest.bytes()[8..16], 0x1122_3344_5566_7788u64.to_le_bytes());
@@ -106,7 +106,7 @@ fn facts_2_11_clocks() {
 }
 
 #[test]
-fn facts_2_11_random_gives_up_to_64_kib() {
+fn envoy_2_11_random_gives_up_to_64_kib() {
     let mut guest = Guest::new("random_get", "(param i32 i32) (result i32)", &[]);
     assert_eq!(guest.call((16, 4)), 0);
     assert_eq!(guest.bytes()[15..21], [0, 0xAB, 0xAB, 0xAB, 0xAB, 0]);
@@ -116,7 +116,7 @@ fn facts_2_11_random_gives_up_to_64_kib() {
 }
 
 #[test]
-fn facts_2_11_environment() {
+fn envoy_2_11_environment() {
     let env = [("A", "1"), ("LONG", "")];
     let mut guest = Guest::new("environ_sizes_get", "(param i32 i32) (result i32)", &env);
     assert_eq!(guest.call((0, 4)), 0);
@@ -129,7 +129,7 @@ fn facts_2_11_environment() {
 }
 
 #[test]
-fn facts_2_11_the_rest_says_no_in_its_own_way() {
+fn envoy_2_11_the_rest_says_no_in_its_own_way() {
     let fd = "(param i32) (result i32)";
     let two = "(param i32 i32) (result i32)";
     for (name, one, other) in [("fd_datasync", 0, 8), ("fd_sync", 0, 8), ("fd_close", 0, 0)] {
@@ -160,7 +160,7 @@ fn facts_2_11_the_rest_says_no_in_its_own_way() {
 }
 
 #[test]
-fn facts_2_11_proc_exit_returns() {
+fn envoy_2_11_proc_exit_returns() {
     let text = r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
         (func (export "f") (result i32) i32.const 1 call $exit i32.const 42))"#;
     let engine = Engine::default();
@@ -174,7 +174,7 @@ fn facts_2_11_proc_exit_returns() {
 }
 
 #[test]
-fn facts_2_11_what_the_gate_lets_through_is_what_is_linked() {
+fn envoy_2_11_what_the_gate_lets_through_is_what_is_linked() {
     let engine = Engine::default();
     let mut linker = Linker::new(&engine);
     link::<Fake>(&mut linker).unwrap();

@@ -1,4 +1,4 @@
-//! Metrics that filters define (facts 2.8).
+//! Metrics that filters define (docs/envoy.md 2.8).
 
 use super::LimitReached;
 use std::collections::HashMap;
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn facts_2_8_ids_carry_the_kind_and_each_define_gives_a_new_one() {
+    fn envoy_2_8_ids_carry_the_kind_and_each_define_gives_a_new_one() {
         let mut metrics = Metrics::default();
         assert_eq!(metrics.define(Counter, b"a"), Ok(4));
         assert_eq!(metrics.define(Gauge, b"a"), Ok(5));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_2_8_counters_only_rise_and_record_adds() {
+    fn envoy_2_8_counters_only_rise_and_record_adds() {
         let mut metrics = Metrics::default();
         let id = metrics.define(Counter, b"c").unwrap();
         assert_eq!(metrics.increment(id, 0), Err(MetricsError::BadArgument));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_2_8_a_gauge_wraps_below_zero() {
+    fn envoy_2_8_a_gauge_wraps_below_zero() {
         let mut metrics = Metrics::default();
         let id = metrics.define(Gauge, b"g").unwrap();
         metrics.increment(id, -1).unwrap();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_2_8_a_histogram_only_records() {
+    fn envoy_2_8_a_histogram_only_records() {
         let mut metrics = Metrics::default();
         let id = metrics.define(Histogram, b"h").unwrap();
         assert_eq!(metrics.increment(id, 1), Err(MetricsError::BadArgument));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_1_2_unknown_ids_and_kind_3() {
+    fn envoy_1_2_unknown_ids_and_kind_3() {
         let mut metrics = Metrics::default();
         for id in [0, 1, 4, 5, !3] {
             assert_eq!(metrics.increment(id, 1), Err(MetricsError::Unknown));

@@ -1,4 +1,4 @@
-//! Shared queues (facts 2.8).
+//! Shared queues (docs/envoy.md 2.8).
 
 use super::LimitReached;
 use std::collections::VecDeque;
@@ -123,7 +123,7 @@ mod tests {
     const B: Owner = Owner { vm: 1, context: 1 };
 
     #[test]
-    fn facts_2_8_register_is_idempotent_and_tokens_count_from_1() {
+    fn envoy_2_8_register_is_idempotent_and_tokens_count_from_1() {
         let mut queues = Queues::default();
         assert_eq!(queues.register("vm", b"one", A), Ok(1));
         assert_eq!(queues.register("vm", b"two", A), Ok(2));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_2_8_messages_stay_until_taken_in_order() {
+    fn envoy_2_8_messages_stay_until_taken_in_order() {
         let mut queues = Queues::default();
         queues.register("", b"q", A).unwrap();
         queues.enqueue(1, b"a").unwrap();

@@ -1,4 +1,4 @@
-//! Shared data: keys and values that outlive VMs (facts 2.8).
+//! Shared data: keys and values that outlive VMs (docs/envoy.md 2.8).
 
 use super::LimitReached;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ pub(crate) const SHARED_DATA_LIMIT: usize = 64 << 20;
 pub(crate) struct Space(usize);
 
 /// Shared data of all VMs of a stage. Keys live under the `vm_id`; cas numbers come from one counter for
-/// all of them, starting at 1 (facts 2.8).
+/// all of them, starting at 1 (docs/envoy.md 2.8).
 #[derive(Debug)]
 pub(crate) struct SharedData {
     names: Vec<String>,
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn facts_2_8_cas_numbers_come_from_one_counter_from_1() {
+    fn envoy_2_8_cas_numbers_come_from_one_counter_from_1() {
         let mut data = SharedData::new();
         let (a, b) = (data.space("a"), data.space("b"));
         data.set(a, b"k", b"1", 0).unwrap();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_2_8_a_wrong_cas_is_refused_for_an_existing_key_only() {
+    fn envoy_2_8_a_wrong_cas_is_refused_for_an_existing_key_only() {
         let mut data = SharedData::new();
         let s = data.space("");
         assert_eq!(data.get(s, b"k"), None);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_2_8_an_empty_value_keeps_the_key() {
+    fn envoy_2_8_an_empty_value_keeps_the_key() {
         let mut data = SharedData::new();
         let s = data.space("");
         data.set(s, b"k", b"v", 0).unwrap();

@@ -1,4 +1,4 @@
-//! Bodies, trailers, pause and resume (facts 2.2, 2.3).
+//! Bodies, trailers, pause and resume (docs/envoy.md 2.2, 2.3).
 
 use crate::guest::*;
 use tamis_host::Stage;
@@ -15,20 +15,20 @@ fn body_callback(kind: &str, extra: &str, result: &str) -> String {
 const GO: &str = "(i32.const 0)";
 
 #[test]
-fn facts_2_2_an_http_1_body_ends_with_one_more_empty_call() {
+fn envoy_2_2_an_http_1_body_ends_with_one_more_empty_call() {
     check(&body_callback("request", "", GO), &post(&["hello"]), &["5", "0", "0", "1"]);
     check(&body_callback("request", "", GO), &post(&["ab", "c"]), &["2", "0", "1", "0", "0", "1"]);
     check(&body_callback("response", "", GO), &post(&["x"]), &["2", "0", "0", "1"]);
 }
 
 #[test]
-fn facts_2_2_the_last_http_2_piece_carries_the_end() {
+fn envoy_2_2_the_last_http_2_piece_carries_the_end() {
     let exchange = Exchange { protocol: Protocol::Http2, ..post(&["hel", "lo"]) };
     check(&body_callback("request", "", GO), &exchange, &["3", "0", "2", "1"]);
 }
 
 #[test]
-fn facts_2_2_a_request_without_body_ends_in_its_headers() {
+fn envoy_2_2_a_request_without_body_ends_in_its_headers() {
     let eos = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (call $num (local.get 2)) (i32.const 0))"#;
     check(eos, &get(), &["1"]);
     check(eos, &post(&["x"]), &["0"]);
@@ -39,7 +39,7 @@ fn facts_2_2_a_request_without_body_ends_in_its_headers() {
 }
 
 #[test]
-fn facts_2_2_head_204_and_304_end_in_their_headers() {
+fn envoy_2_2_head_204_and_304_end_in_their_headers() {
     let eos = r#"(func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) (call $num (local.get 2)) (i32.const 0))"#;
     check(eos, &post(&["x"]), &["0"]);
     let mut head = get();
@@ -52,7 +52,7 @@ fn facts_2_2_head_204_and_304_end_in_their_headers() {
 }
 
 #[test]
-fn facts_2_2_with_trailers_no_body_call_carries_the_end() {
+fn envoy_2_2_with_trailers_no_body_call_carries_the_end() {
     let mut exchange = post(&["ab"]);
     exchange.request.get_mut().unwrap().trailers = Slot::some(headers(&[("grpc-x", "1")]));
     let trailers = r#"(func (export "proxy_on_request_trailers") (param i32 i32) (result i32)
@@ -64,7 +64,7 @@ fn facts_2_2_with_trailers_no_body_call_carries_the_end() {
 }
 
 #[test]
-fn facts_2_3_returning_1_shows_everything_again_and_lets_it_be_replaced() {
+fn envoy_2_3_returning_1_shows_everything_again_and_lets_it_be_replaced() {
     let rewrite = r#"(if (local.get $eos) (then
         (call $num (call $set_buffer (i32.const 0) (i32.const 0) (local.get $size) 'rewritten'))))"#;
     let body = body_callback("request", rewrite, "(i32.eqz (local.get $eos))");
@@ -74,7 +74,7 @@ fn facts_2_3_returning_1_shows_everything_again_and_lets_it_be_replaced() {
 }
 
 #[test]
-fn facts_2_3_returning_2_keeps_a_piece_and_3_drops_it() {
+fn envoy_2_3_returning_2_keeps_a_piece_and_3_drops_it() {
     let body = |action: &str| {
         body_callback("request", "", &format!("(select (i32.const 0) (i32.const {action}) (local.get $eos))"))
     };
@@ -87,7 +87,7 @@ fn facts_2_3_returning_2_keeps_a_piece_and_3_drops_it() {
 }
 
 #[test]
-fn facts_2_3_a_bodys_buffer_calls() {
+fn envoy_2_3_a_bodys_buffer_calls() {
     let calls = r#"(if (i32.eqz (local.get $eos)) (then
         (call $buffer (i32.const 0) (i32.const 1) (i32.const -1))
         (call $buffer (i32.const 0) (i32.const 9) (i32.const 1))
@@ -104,7 +104,7 @@ fn facts_2_3_a_bodys_buffer_calls() {
 }
 
 #[test]
-fn facts_2_3_content_length_is_never_repaired_but_reported() {
+fn envoy_2_3_content_length_is_never_repaired_but_reported() {
     let body = body_callback(
         "request",
         "(drop (call $set_buffer (i32.const 0) (i32.const 0) (i32.const 99) 'longer'))",
@@ -124,7 +124,7 @@ const PAUSE: &str =
     r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 1))"#;
 
 #[test]
-fn facts_2_3_headers_paused_means_no_body_callbacks_and_nobody_wakes_it() {
+fn envoy_2_3_headers_paused_means_no_body_callbacks_and_nobody_wakes_it() {
     let body = format!(
         "{PAUSE} {} {}",
         body_callback("request", "", GO),
@@ -138,14 +138,14 @@ fn facts_2_3_headers_paused_means_no_body_callbacks_and_nobody_wakes_it() {
 }
 
 #[test]
-fn facts_2_3_a_held_response_is_answered_past_the_filters() {
+fn envoy_2_3_a_held_response_is_answered_past_the_filters() {
     let body = r#"(func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) (call $get (i32.const 2) ':status') (i32.const 1))"#;
     let playback = check(body, &get(), &["0 200"]);
     assert_eq!((playback.outcome, reply_status(&playback)), (Outcome::Stuck, Some("504")));
 }
 
 #[test]
-fn facts_2_3_with_the_allow_flag_body_callbacks_run_while_headers_are_held() {
+fn envoy_2_3_with_the_allow_flag_body_callbacks_run_while_headers_are_held() {
     let edit = r#"(call $num (call $add (i32.const 0) 'x-late' '1'))"#;
     let guest = format!("{PAUSE} {}", body_callback("request", edit, "(i32.eqz (local.get $eos))"));
     let engine = engine();
@@ -159,7 +159,7 @@ fn facts_2_3_with_the_allow_flag_body_callbacks_run_while_headers_are_held() {
 }
 
 #[test]
-fn facts_2_1_13_trailers_are_made_at_the_end_of_a_body() {
+fn envoy_2_1_13_trailers_are_made_at_the_end_of_a_body() {
     let make = "(if (local.get $eos) (then (call $size (i32.const 1)) (call $pairs (i32.const 1))))";
     let playback =
         check(&body_callback("request", make, GO), &post(&["ab"]), &["2", "0", "0", "1", "0", "0", "0"]);
@@ -171,7 +171,7 @@ fn facts_2_1_13_trailers_are_made_at_the_end_of_a_body() {
 }
 
 #[test]
-fn facts_2_3_a_held_body_is_readable_in_the_trailers_callback() {
+fn envoy_2_3_a_held_body_is_readable_in_the_trailers_callback() {
     let mut exchange = post(&["ab", "cd"]);
     exchange.request.get_mut().unwrap().trailers = Slot::some(headers(&[("t", "1")]));
     let trailers = r#"(func (export "proxy_on_request_trailers") (param i32 i32) (result i32)
@@ -183,7 +183,7 @@ fn facts_2_3_a_held_body_is_readable_in_the_trailers_callback() {
 }
 
 #[test]
-fn facts_2_3_more_than_the_buffer_limit_is_413_and_500() {
+fn envoy_2_3_more_than_the_buffer_limit_is_413_and_500() {
     let large = "x".repeat((1 << 20) + 1);
     let hold = |kind: &str| {
         format!(r#"(func (export "proxy_on_{kind}_body") (param i32 i32 i32) (result i32) (i32.const 1))"#)

@@ -1,4 +1,4 @@
-//! HTTP calls of filters (facts 2.6).
+//! HTTP calls of filters (docs/envoy.md 2.6).
 
 use crate::guest::*;
 use std::time::Duration;
@@ -59,7 +59,7 @@ const RESUME: &str =
     "(call $num (call $effective (global.get $stream))) (call $num (call $continue (i32.const 0)))";
 
 #[test]
-fn facts_2_6_the_answer_comes_to_the_root_and_resumes_the_stream() {
+fn envoy_2_6_the_answer_comes_to_the_root_and_resumes_the_stream() {
     let edit = format!(
         "(call $num (call $effective (global.get $stream))) (call $num (call $add (i32.const 0) 'x-a' '1')) (call $get (i32.const 6) 'x-from') {RESUME}"
     );
@@ -78,7 +78,7 @@ fn facts_2_6_the_answer_comes_to_the_root_and_resumes_the_stream() {
 }
 
 #[test]
-fn facts_2_6_a_timeout_looks_like_a_504_and_a_reset_like_a_503() {
+fn envoy_2_6_a_timeout_looks_like_a_504_and_a_reset_like_a_503() {
     let playback = play(&mut scripted(&caller("slow", 50, RESUME)), &get());
     assert_eq!(logs(&playback)[2..], ["1", "4", "3", "24", "0 504", "0 upstream request timeout", "0", "0"]);
     let playback = play(&mut scripted(&caller("reset", 50, RESUME)), &get());
@@ -89,7 +89,7 @@ fn facts_2_6_a_timeout_looks_like_a_504_and_a_reset_like_a_503() {
 }
 
 #[test]
-fn facts_2_6_a_torn_answer_is_0_0_0_and_status_11_that_sticks() {
+fn envoy_2_6_a_torn_answer_is_0_0_0_and_status_11_that_sticks() {
     let again = "(call $status)";
     let body = caller("torn", 0, &format!("{again} {RESUME}"))
         + &format!(r#"(func (export "proxy_on_log") (param i32) {again})"#);
@@ -99,7 +99,7 @@ fn facts_2_6_a_torn_answer_is_0_0_0_and_status_11_that_sticks() {
 }
 
 #[test]
-fn facts_2_6_calls_that_do_not_start() {
+fn envoy_2_6_calls_that_do_not_start() {
     for (cluster, timeout, want) in [("nobody", "9", "2"), ("empty", "9", "10"), ("ok", "-1", "2")] {
         let body = caller("CLUSTER", 7, "")
             .replace("CLUSTER", cluster)
@@ -112,14 +112,14 @@ fn facts_2_6_calls_that_do_not_start() {
 }
 
 #[test]
-fn facts_2_6_without_the_stream_as_effective_context_it_stays_paused() {
+fn envoy_2_6_without_the_stream_as_effective_context_it_stays_paused() {
     let playback =
         play(&mut scripted(&caller("ok", 9000, "(call $num (call $continue (i32.const 0)))")), &get());
     assert_eq!((playback.outcome, logs(&playback).last().unwrap().as_str()), (Outcome::Stuck, "0"));
 }
 
 #[test]
-fn facts_2_6_the_answer_comes_even_when_the_stream_is_gone() {
+fn envoy_2_6_the_answer_comes_even_when_the_stream_is_gone() {
     let body = caller("ok", 9000, RESUME).replace("(i32.load (i32.const 12)))", "(i32.const 0))");
     let mut stage = scripted(&body);
     let playback = play(&mut stage, &get());

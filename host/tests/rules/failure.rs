@@ -1,4 +1,4 @@
-//! Traps, limits and failure policies (facts 2.12), and what this host does not have.
+//! Traps, limits and failure policies (docs/envoy.md 2.12), and what this host does not have.
 
 use crate::guest::*;
 use tamis_host::{Clock, FailurePolicy, FilterSpec, Stage};
@@ -41,7 +41,7 @@ fn check_end(playback: &Playback, status: Option<&str>, codes: &[&str], lines: &
 const ALL: &[&str] = &["on_response_headers", "on_log", "on_done", "on_delete"];
 
 #[test]
-fn facts_2_12_closed_answers_503_from_the_trap_on() {
+fn envoy_2_12_closed_answers_503_from_the_trap_on() {
     let mut stage = with_policy(FailurePolicy::Closed);
     check_end(&play(&mut stage, &get()), Some("200"), &[], ALL);
     let trapped = play(&mut stage, &bomb());
@@ -54,7 +54,7 @@ fn facts_2_12_closed_answers_503_from_the_trap_on() {
 }
 
 #[test]
-fn facts_2_12_open_skips_the_filter_after_the_request_that_trapped() {
+fn envoy_2_12_open_skips_the_filter_after_the_request_that_trapped() {
     let mut stage = with_policy(FailurePolicy::Open);
     check_end(&play(&mut stage, &bomb()), Some("503"), &["trap"], &[]);
     let next = play(&mut stage, &get());
@@ -63,7 +63,7 @@ fn facts_2_12_open_skips_the_filter_after_the_request_that_trapped() {
 }
 
 #[test]
-fn facts_2_12_the_old_fail_open_lets_the_trapping_request_through_with_its_edits() {
+fn envoy_2_12_the_old_fail_open_lets_the_trapping_request_through_with_its_edits() {
     let mut stage = with_policy(FailurePolicy::LegacyOpen);
     let trapped = play(&mut stage, &bomb());
     check_end(&trapped, Some("200"), &["trap"], &[]);
@@ -72,7 +72,7 @@ fn facts_2_12_the_old_fail_open_lets_the_trapping_request_through_with_its_edits
 }
 
 #[test]
-fn facts_2_12_reload_waits_for_its_back_off() {
+fn envoy_2_12_reload_waits_for_its_back_off() {
     let mut stage = with_policy(FailurePolicy::Reload);
     let mut playback = Playback::default();
     check_end(&play(&mut stage, &bomb()), Some("503"), &["trap"], &[]);
@@ -82,7 +82,7 @@ fn facts_2_12_reload_waits_for_its_back_off() {
 }
 
 #[test]
-fn facts_1_5_filters_with_one_vm_id_share_one_vm_and_its_fate() {
+fn envoy_1_5_filters_with_one_vm_id_share_one_vm_and_its_fate() {
     let engine = engine();
     let module = tamis_host::Module::load(&engine, &wasm("0.2.1", &trapping())).unwrap();
     let shared = |name: &str| FilterSpec { vm_id: "one".into(), ..FilterSpec::new(name, module.clone()) };
@@ -109,7 +109,7 @@ fn a_loop_without_end_runs_out_of_fuel() {
 }
 
 #[test]
-fn facts_2_12_memory_grows_to_its_limit_and_not_beyond() {
+fn envoy_2_12_memory_grows_to_its_limit_and_not_beyond() {
     let body = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
         (call $num (memory.grow (i32.const 16)))
         (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
@@ -121,7 +121,7 @@ fn facts_2_12_memory_grows_to_its_limit_and_not_beyond() {
 }
 
 #[test]
-fn facts_2_12_a_stack_without_end_traps() {
+fn envoy_2_12_a_stack_without_end_traps() {
     let body = r#"(func $f (param i32) (result i32) (i32.add (i32.const 1) (call $f (local.get 0))))
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (call $f (i32.const 0)))"#;
     let playback = check(body, &get(), &[]);

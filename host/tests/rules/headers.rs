@@ -1,4 +1,4 @@
-//! Header maps (facts 2.1).
+//! Header maps (docs/envoy.md 2.1).
 
 use crate::guest::*;
 use tamis_traffic::Outcome;
@@ -31,7 +31,7 @@ fn a_header_filter_plays_end_to_end() {
 }
 
 #[test]
-fn facts_2_1_12_request_headers_are_gone_in_the_response_phase_and_back_in_log() {
+fn envoy_2_1_12_request_headers_are_gone_in_the_response_phase_and_back_in_log() {
     check(
         r#"(func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
              (call $get (i32.const 0) 'x-in') (call $pairs (i32.const 0))
@@ -48,7 +48,7 @@ fn facts_2_1_12_request_headers_are_gone_in_the_response_phase_and_back_in_log()
 }
 
 #[test]
-fn facts_1_2_absent_is_1_in_0_2_1_and_empty_in_0_1_0() {
+fn envoy_1_2_absent_is_1_in_0_2_1_and_empty_in_0_1_0() {
     let body = r#"(func (export "proxy_on_request_headers") (param i32 i32 PARAM) (result i32)
         (call $get (i32.const 0) 'x-none') (i32.const 0))"#;
     check(&body.replace("PARAM", "i32"), &get(), &["1"]);
@@ -60,7 +60,7 @@ fn facts_1_2_absent_is_1_in_0_2_1_and_empty_in_0_1_0() {
 }
 
 #[test]
-fn facts_1_3_undecodable_pairs_wipe_the_map_and_2_1_9_the_router_refuses_it() {
+fn envoy_1_3_undecodable_pairs_wipe_the_map_and_2_1_9_the_router_refuses_it() {
     let playback = check(
         r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
              (call $num (call $set_pairs (i32.const 0) 'garbage')) (i32.const 0))"#,
@@ -73,7 +73,7 @@ fn facts_1_3_undecodable_pairs_wipe_the_map_and_2_1_9_the_router_refuses_it() {
 }
 
 #[test]
-fn facts_2_1_8_and_2_1_9_what_router_and_codec_refuse() {
+fn envoy_2_1_8_and_2_1_9_what_router_and_codec_refuse() {
     for (call, want) in [
         ("(call $remove (i32.const 0) ':method')", Some("503")),
         ("(call $remove (i32.const 0) ':path')", Some("404")),

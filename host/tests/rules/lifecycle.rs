@@ -1,4 +1,4 @@
-//! Start, contexts, order of the end, shutdown (facts 1.4, 1.5).
+//! Start, contexts, order of the end, shutdown (docs/envoy.md 1.4, 1.5).
 
 use crate::guest::*;
 use tamis_host::{FilterSpec, Module, Stage, Start, StartPhase, StartReason};
@@ -29,7 +29,7 @@ fn pairs(lines: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn facts_1_5_log_goes_through_the_chain_then_done_and_delete_filter_by_filter() {
+fn envoy_1_5_log_goes_through_the_chain_then_done_and_delete_filter_by_filter() {
     let mut stage = chain(&[&ids("a"), &ids("b")]);
     let start: Vec<String> =
         stage.start_logs().iter().map(|l| String::from_utf8_lossy(&l.text).into_owned()).collect();
@@ -54,7 +54,7 @@ fn facts_1_5_log_goes_through_the_chain_then_done_and_delete_filter_by_filter() 
 }
 
 #[test]
-fn facts_1_5_a_filter_that_was_not_reached_gets_create_log_done_delete() {
+fn envoy_1_5_a_filter_that_was_not_reached_gets_create_log_done_delete() {
     let stop = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (call $reply (i32.const 401) 'no') (i32.const 0))"#;
     let seen = ids("b") + &say("on_request_headers", 3, true) + &say("on_response_headers", 3, true);
     let playback = play(&mut chain(&[stop, &seen]), &get());
@@ -63,7 +63,7 @@ fn facts_1_5_a_filter_that_was_not_reached_gets_create_log_done_delete() {
 }
 
 #[test]
-fn facts_1_5_filters_of_one_vm_have_roots_1_and_2() {
+fn envoy_1_5_filters_of_one_vm_have_roots_1_and_2() {
     let engine = engine();
     let module = Module::load(&engine, &wasm("0.2.1", &ids("x"))).unwrap();
     let mut stage = Stage::builder(&engine)
@@ -88,7 +88,7 @@ fn refuse(body: &str) -> tamis_host::StartError {
 }
 
 #[test]
-fn facts_2_12_a_refused_configuration_is_a_start_failure() {
+fn envoy_2_12_a_refused_configuration_is_a_start_failure() {
     let error = refuse(
         r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (call $say 'bad config') (i32.const 0))"#,
     );
@@ -101,7 +101,7 @@ fn facts_2_12_a_refused_configuration_is_a_start_failure() {
 }
 
 #[test]
-fn facts_1_4_initialize_may_log_and_nothing_else() {
+fn envoy_1_4_initialize_may_log_and_nothing_else() {
     let stage = stage(r#"(func (export "_initialize") (call $say 'hello'))"#);
     assert_eq!(stage.start_logs()[0].text, b"hello");
     let error = refuse(r#"(func (export "_initialize") (drop (call $now (i32.const 0))))"#);
@@ -117,7 +117,7 @@ fn stage_logs(body: &str) -> Vec<String> {
 }
 
 #[test]
-fn facts_1_4_configurations_are_buffers_6_and_7_and_7_only_in_configure() {
+fn envoy_1_4_configurations_are_buffers_6_and_7_and_7_only_in_configure() {
     let engine = engine();
     let mut spec = filter(
         &engine,
@@ -139,7 +139,7 @@ fn facts_1_4_configurations_are_buffers_6_and_7_and_7_only_in_configure() {
 }
 
 #[test]
-fn facts_1_5_envoys_own_start_runs_initialize_four_times_and_configure_three_times() {
+fn envoy_1_5_envoys_own_start_runs_initialize_four_times_and_configure_three_times() {
     let body = r#"(func (export "_initialize") (call $say 'init'))"#.to_owned() + &ids("a");
     let stage = builder(&body).start(Start::LikeEnvoy).build().unwrap();
     let count = |text: &[u8]| stage.start_logs().iter().filter(|l| l.text == text).count();
@@ -147,7 +147,7 @@ fn facts_1_5_envoys_own_start_runs_initialize_four_times_and_configure_three_tim
 }
 
 #[test]
-fn facts_1_5_shutdown_waits_for_proxy_done_when_on_done_said_false() {
+fn envoy_1_5_shutdown_waits_for_proxy_done_when_on_done_said_false() {
     let patient = r#"(func (export "proxy_on_done") (param i32) (result i32)
             (call $say 'wait') (drop (call $tick (i32.const 100))) (i32.const 0))
         (func (export "proxy_on_tick") (param i32) (call $num (call $done)) (call $num (call $done)))

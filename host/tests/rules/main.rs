@@ -1,4 +1,4 @@
-//! The rules of Envoy 1.40 that the host follows, one small guest for each (facts by section).
+//! The rules of Envoy 1.40 that the host follows, one small guest for each (by section of docs/envoy.md).
 
 mod guest;
 

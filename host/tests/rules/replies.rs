@@ -1,4 +1,4 @@
-//! Local replies, resuming and closing (facts 2.4, 2.5).
+//! Local replies, resuming and closing (docs/envoy.md 2.4, 2.5).
 
 use crate::guest::*;
 use tamis_traffic::Outcome;
@@ -9,7 +9,7 @@ fn on(phase: &str, body: &str) -> String {
 }
 
 #[test]
-fn facts_2_5_a_reply_runs_the_response_callbacks_of_reached_filters_in_reverse() {
+fn envoy_2_5_a_reply_runs_the_response_callbacks_of_reached_filters_in_reverse() {
     let seen = |name: &str| {
         on(
             "response_headers",
@@ -37,7 +37,7 @@ fn facts_2_5_a_reply_runs_the_response_callbacks_of_reached_filters_in_reverse()
 }
 
 #[test]
-fn facts_2_5_a_reply_from_the_response_phase_passes_all_filters_by() {
+fn envoy_2_5_a_reply_from_the_response_phase_passes_all_filters_by() {
     let a = on("response_headers", "(call $say 'a')");
     let b = on("response_headers", "(call $reply (i32.const 500) 'b')");
     let playback = play(&mut chain(&[&a, &b]), &get());
@@ -46,13 +46,13 @@ fn facts_2_5_a_reply_from_the_response_phase_passes_all_filters_by() {
 }
 
 #[test]
-fn facts_2_5_a_reply_in_the_response_body_resets_the_stream() {
+fn envoy_2_5_a_reply_in_the_response_body_resets_the_stream() {
     let playback = check(&on("response_body", "(call $reply (i32.const 500) 'b')"), &post(&["x"]), &["0"]);
     assert_eq!(playback.outcome, Outcome::Reset);
 }
 
 #[test]
-fn facts_2_5_the_first_of_two_replies_wins_and_codes_are_not_checked() {
+fn envoy_2_5_the_first_of_two_replies_wins_and_codes_are_not_checked() {
     let two =
         on("request_headers", "(call $reply (i32.const 1000) 'one') (call $reply (i32.const 401) 'two')");
     let playback = check(&two, &get(), &["0", "0"]);
@@ -60,7 +60,7 @@ fn facts_2_5_the_first_of_two_replies_wins_and_codes_are_not_checked() {
 }
 
 #[test]
-fn facts_2_5_details_headers_and_an_empty_body() {
+fn envoy_2_5_details_headers_and_an_empty_body() {
     // One pair: `content-type: a`, encoded by hand.
     let pairs = "(i32.const 2048) (i32.const 27)";
     let data = r#"(data (i32.const 2048) "\01\00\00\00\0c\00\00\00\01\00\00\00content-type\00a\00")"#;
@@ -78,7 +78,7 @@ fn facts_2_5_details_headers_and_an_empty_body() {
 }
 
 #[test]
-fn facts_2_5_grpc_requests_get_trailers_only() {
+fn envoy_2_5_grpc_requests_get_trailers_only() {
     let mut exchange = get();
     exchange.request.get_mut().unwrap().headers.push(b"content-type", b"application/grpc");
     let playback = check(&on("request_headers", "(call $reply (i32.const 403) 'no way')"), &exchange, &["0"]);
@@ -90,7 +90,7 @@ fn facts_2_5_grpc_requests_get_trailers_only() {
 }
 
 #[test]
-fn facts_2_5_a_reply_from_a_tick_does_nothing_and_in_log_it_is_a_finding() {
+fn envoy_2_5_a_reply_from_a_tick_does_nothing_and_in_log_it_is_a_finding() {
     let start = r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (drop (call $tick (i32.const 10))) (i32.const 1))"#;
     let tick = r#"(func (export "proxy_on_tick") (param i32) (call $reply (i32.const 500) 'x'))"#;
     let mut stage = stage(&format!("{start} {tick}"));
@@ -106,7 +106,7 @@ fn facts_2_5_a_reply_from_a_tick_does_nothing_and_in_log_it_is_a_finding() {
 }
 
 #[test]
-fn facts_2_4_resuming_inside_the_headers_phase() {
+fn envoy_2_4_resuming_inside_the_headers_phase() {
     let resume = |phase: &str, stream: u32, result: u32| {
         format!(
             r#"(func (export "proxy_on_{phase}_headers") (param i32 i32 i32) (result i32)
@@ -126,7 +126,7 @@ fn facts_2_4_resuming_inside_the_headers_phase() {
 }
 
 #[test]
-fn facts_2_4_statuses_of_continue_and_close() {
+fn envoy_2_4_statuses_of_continue_and_close() {
     let calls = r#"(call $num (call $continue (i32.const 2))) (call $num (call $continue (i32.const 3)))
         (call $num (call $continue (i32.const 4))) (call $num (call $close (i32.const 4)))"#;
     check(&on("request_headers", calls), &get(), &["0", "12", "2", "2"]);

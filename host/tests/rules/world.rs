@@ -1,4 +1,4 @@
-//! Time, ticks, queues, shared data, properties, randomness of ids (facts 2.8, 2.9).
+//! Time, ticks, queues, shared data, properties, randomness of ids (docs/envoy.md 2.8, 2.9).
 
 use crate::guest::*;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use tamis_host::{Clock, MetricKind, Stage};
 use tamis_traffic::{LogLevel, Outcome, Playback};
 
 #[test]
-fn facts_2_8_ticks_come_each_period_of_virtual_time() {
+fn envoy_2_8_ticks_come_each_period_of_virtual_time() {
     let body = r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (drop (call $tick (i32.const 100))) (i32.const 1))
         (func (export "proxy_on_tick") (param i32) (drop (call $now (i32.const 16)))
           (call $num (i32.wrap_i64 (i64.div_u (i64.load (i32.const 16)) (i64.const 1000000)))))"#;
@@ -64,7 +64,7 @@ fn a_stage_without_filters_forwards_what_was_recorded() {
 }
 
 #[test]
-fn facts_2_8_one_ready_event_for_each_message_after_the_callback() {
+fn envoy_2_8_one_ready_event_for_each_message_after_the_callback() {
     let body = r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (drop (call $register 'q' (i32.const 0))) (i32.const 1))
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
           (call $num (call $enqueue (i32.const 1) 'm')) (call $num (call $enqueue (i32.const 1) 'n'))
@@ -74,7 +74,7 @@ fn facts_2_8_one_ready_event_for_each_message_after_the_callback() {
 }
 
 #[test]
-fn facts_2_8_shared_data_with_cas() {
+fn envoy_2_8_shared_data_with_cas() {
     let body = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
         (call $shared 'k')
         (call $num (call $set_shared 'k' 'v' (i32.const 99)))
@@ -86,7 +86,7 @@ fn facts_2_8_shared_data_with_cas() {
 }
 
 #[test]
-fn facts_2_9_some_properties_by_phase() {
+fn envoy_2_9_some_properties_by_phase() {
     let ask = "(call $property 'request.path') (call $property 'plugin_name') (call $property 'response.code') (call $property 'request') (call $property 'cluster_name')";
     let ask = ask.replace('.', "\0");
     let body = format!(
@@ -136,7 +136,7 @@ fn the_same_replay_is_the_same_twice() {
 }
 
 #[test]
-fn facts_2_8_metrics_live_in_the_stage() {
+fn envoy_2_8_metrics_live_in_the_stage() {
     let wat = r#"(module
         (import "env" "proxy_define_metric" (func $define (param i32 i32 i32 i32) (result i32)))
         (import "env" "proxy_increment_metric" (func $inc (param i32 i64) (result i32)))

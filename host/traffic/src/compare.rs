@@ -20,8 +20,8 @@ pub fn compare(exchange: &Exchange, playback: &Playback) -> Verdict {
 
 /// The verdict on one playback. Allocates nothing once `verdict` has seen its like.
 ///
-/// - Not a change: the order of fields with different names (a replaced field moves to the end, facts of
-///   Envoy 1.40, 2.1.6); how a body was cut into pieces; [`NOISE`].
+/// - Not a change: the order of fields with different names (a replaced field moves to the end, docs/envoy.md
+///   2.1.6); how a body was cut into pieces; [`NOISE`].
 /// - A filter that answers is compared by status only: its reply is its own.
 /// - Without a recorded response only the request is compared, and [`Verdict::open`] says so.
 pub fn compare_into(exchange: &Exchange, playback: &Playback, verdict: &mut Verdict) {

@@ -143,7 +143,7 @@ pub struct Place {
 }
 
 /// The protocol between client and proxy. It decides how the end of a body shows
-/// (facts of Envoy 1.40: HTTP/1 bodies end with one more, empty call).
+/// (docs/envoy.md 2.2: HTTP/1 bodies end with one more, empty call).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// Not recorded; played as HTTP/1.1, or HTTP/2 for gRPC.

@@ -62,7 +62,7 @@ impl Default for ReadOptions {
 }
 
 /// Whether `:path` is put back from `x-envoy-original-path` (a buffered tap writes headers at the end of the
-/// stream, after route rewrites; facts of captures, 0.1).
+/// stream, after route rewrites; docs/captures.md 0.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Restore {
     /// Where this proxy rewrote it. A rewrite by the client's proxy came over the wire and stays.

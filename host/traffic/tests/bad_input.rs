@@ -154,7 +154,7 @@ fn deep_nesting_is_skipped_and_no_stack_is_lost() {
     assert_eq!(tally.skipped[&Skip::Nothing].count, 1);
 }
 
-/// Formats that are not read are named, and the error says what is (facts of captures, 10.1).
+/// Formats that are not read are named, and the error says what is (docs/captures.md 10.1).
 #[test]
 fn formats_that_are_not_read_are_named() {
     let all: [(&[u8], Known); 9] = [

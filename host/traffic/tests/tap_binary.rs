@@ -62,7 +62,7 @@ fn streamed_pieces_come_together_by_stream() {
     assert!(all.iter().any(|e| e.response.get().is_some_and(|m| m.body.chunks.len() > 2)));
 }
 
-/// PROTO_BINARY with `streaming`: messages without lengths, as repeated fields (facts of captures, 1).
+/// PROTO_BINARY with `streaming`: messages without lengths, as repeated fields (docs/captures.md 1).
 #[test]
 fn streamed_pieces_without_lengths_read_the_same() {
     let framed = bytes_of("oddities-last-segments.pb_length_delimited.gz");

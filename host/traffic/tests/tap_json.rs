@@ -22,7 +22,7 @@ fn json_and_binary_of_the_same_traffic_agree() {
     }
 }
 
-/// 90 segments of 20 streams with 52 switches between them (facts of captures, 1).
+/// 90 segments of 20 streams with 52 switches between them (docs/captures.md 1).
 #[test]
 fn interleaved_segments_come_together() {
     let (all, tally) = read_all("boutique-segments.json");
@@ -112,7 +112,7 @@ fn a_rewritten_path_is_put_back_to_what_the_streamed_tap_saw() {
     }
 }
 
-/// The buffered outbound trace of `rewrite-shop`: the streamed one's headers, changed as facts 0.1 shows.
+/// The buffered outbound trace of `rewrite-shop`: the streamed one's headers, changed as docs/envoy.md 0.1 shows.
 fn rewritten_outbound() -> Vec<u8> {
     let (streamed, _) = read_all("oddities-outbound-streamed.json");
     let mut headers = request(of_case(&streamed, "rewrite-shop")).headers.clone();
@@ -170,7 +170,7 @@ fn four_recordings_of_the_oddities_agree() {
     let (first, _) = read_all("oddities-first.json.gz");
     let (binary, _) = read_all("oddities-last-segments.pb_length_delimited.gz");
     let (json, _) = read_all("oddities-last-segments.json.gz");
-    // A retry has the same id and another attempt (facts of captures, 0.10).
+    // A retry has the same id and another attempt (docs/captures.md 0.10).
     let attempt = |e: &Exchange| {
         let count = e.request.get()?.headers.text("x-envoy-attempt-count")?;
         Some((e.id.clone(), count.to_owned()))

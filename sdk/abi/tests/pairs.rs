@@ -1,4 +1,4 @@
-//! The layout of pairs, held against facts of Envoy 1.40 and against itself.
+//! The layout of pairs, held against docs/envoy.md 1.3 and against itself.
 
 use proptest::prelude::*;
 use tamis_abi::pairs::{self, DecodeError, MAX_BYTES, MAX_PAIRS};

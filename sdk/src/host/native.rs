@@ -90,7 +90,7 @@ pub(crate) fn log_level() -> LogLevel {
     LogLevel::Trace
 }
 
-/// An unavailable map is empty, not an error (facts 1.2).
+/// An unavailable map is empty, not an error (docs/envoy.md 1.2).
 pub(crate) fn header_pairs(kind: MapType) -> Result<Vec<u8>> {
     Ok(map(kind, |list| encode(list)).unwrap_or_default())
 }
@@ -127,7 +127,7 @@ pub(crate) fn set_buffer(kind: BufferType, old: usize, new: &[u8]) -> Result<()>
     })
 }
 
-/// The first of two wins (facts 2.5).
+/// The first of two wins (docs/envoy.md 2.5).
 pub(crate) fn send_reply(code: u32, details: &[u8], body: &[u8], headers: &[u8], grpc: i32) -> Result<()> {
     let (details, body) = (details.to_vec(), body.to_vec());
     let reply = SentReply { code, details, body, headers: decode(headers), grpc };
@@ -182,7 +182,7 @@ pub(crate) fn shared_set(key: &[u8], value: &[u8], cas: u32) -> Result<()> {
     })
 }
 
-/// Each definition gives a new id; the value is kept by kind and name (facts 2.8).
+/// Each definition gives a new id; the value is kept by kind and name (docs/envoy.md 2.8).
 pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
     world(|w| {
         let known = w.metrics.iter().position(|(k, n, _)| *k == kind && n == name);

@@ -90,7 +90,7 @@ fn exchange(step: &Step) -> Exchange {
     }
 }
 
-/// HTTP/2 splits a cookie into crumbs; a recording shows them joined (facts 2.1.5).
+/// HTTP/2 splits a cookie into crumbs; a recording shows them joined (docs/envoy.md 2.1.5).
 fn join_cookies(headers: &mut Headers) {
     let crumbs: Vec<String> =
         headers.get_all(b"cookie").map(|c| String::from_utf8_lossy(c).into_owned()).collect();

@@ -9,7 +9,7 @@ use tamis_matching::{ConfigError, RequestConfig, RequestMatch, StripList, header
 
 /// Rules of one filter at most; all of them may be looked at for one request.
 const MAX_RULES: usize = 1024;
-/// Headers that ask servers to read another method or path (facts/filters 4.1.37).
+/// Headers that ask servers to read another method or path (docs/filters.md 4.1.37).
 const OVERRIDES: [&str; 7] = [
     "x-http-method-override",
     "x-http-method",

@@ -1,4 +1,4 @@
-//! The cases of facts/filters 4.1 that are about whole requests, by row.
+//! The cases of docs/filters.md 4.1 that are about whole requests, by row.
 
 use super::*;
 use crate::jwt::tests::{NOW, claims, configs, es256};

@@ -1,4 +1,4 @@
-//! The cases of facts/filters 4.1 that are about tokens, by row.
+//! The cases of docs/filters.md 4.1 that are about tokens, by row.
 
 use super::*;
 use hmac::{Hmac, Mac};

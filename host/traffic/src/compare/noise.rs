@@ -15,7 +15,7 @@ pub struct Noise {
 }
 
 const TRACING: &str = "names the trace of one run";
-const HOP: &str = "belongs to one connection; Envoy writes it anew after the filters (facts 2.1.3)";
+const HOP: &str = "belongs to one connection; Envoy writes it anew after the filters (docs/envoy.md 2.1.3)";
 
 const fn value_only(name: &'static str, reason: &'static str) -> Noise {
     Noise { name, added: false, removed: false, reason }
@@ -29,7 +29,7 @@ const fn always(name: &'static str, reason: &'static str) -> Noise {
 /// have it.
 pub const NOISE: &[Noise] = &[
     always("date", "the time of the reply; Envoy adds it where it is missing"),
-    always("server", "Envoy overwrites it after the filters (facts 2.1.3)"),
+    always("server", "Envoy overwrites it after the filters (docs/envoy.md 2.1.3)"),
     always("connection", HOP),
     always("keep-alive", HOP),
     always("proxy-connection", HOP),
@@ -38,7 +38,7 @@ pub const NOISE: &[Noise] = &[
         name: "x-envoy-upstream-service-time",
         added: true,
         removed: false,
-        reason: "milliseconds of one run, added by Envoy before the filters (facts 2.1.3)",
+        reason: "milliseconds of one run, added by Envoy before the filters (docs/envoy.md 2.1.3)",
     },
     value_only("x-request-id", "made for each request"),
     value_only("traceparent", TRACING),

@@ -39,7 +39,7 @@ fn read(node: &Node, number: u64, file: &str) -> Result<Sent, Problem> {
     Ok(Sent { exchange, check })
 }
 
-/// The request as a filter would see it: pseudo headers in the order of HTTP/1 (facts 2.1.2), then the headers,
+/// The request as a filter would see it: pseudo headers in the order of HTTP/1 (docs/envoy.md 2.1.2), then the headers,
 /// then what a codec adds for a body.
 fn request(node: &Node, file: &str) -> Result<(Message, Protocol), Problem> {
     let fields = Fields::of(node, "`request`", REQUEST_KEYS)?;

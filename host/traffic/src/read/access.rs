@@ -1,4 +1,4 @@
-//! Istio's access log as JSON (facts of captures, 2): requests made from log lines.
+//! Istio's access log as JSON (docs/captures.md 2): requests made from log lines.
 //!
 //! Lines that match are taken, all others counted. A request made from a line holds the pseudo headers and the
 //! five headers that Istio logs; `:scheme` is `http`, as between sidecars. Bodies are absent and their

@@ -1,4 +1,4 @@
-//! Tells formats apart by content, never by name (facts of captures, 10.1).
+//! Tells formats apart by content, never by name (docs/captures.md 10.1).
 
 use super::wire::varint;
 use std::fmt;

@@ -55,7 +55,7 @@ fn value(headers: &Headers, at: u32) -> Option<&[u8]> {
     headers.at(at.checked_sub(1)? as usize).map(|(_, value)| value)
 }
 
-/// Headers that the router adds after the filters, in a request (facts of captures, 0.1).
+/// Headers that the router adds after the filters, in a request (docs/captures.md 0.1).
 const LATE: [&[u8]; 4] = [
     b"x-envoy-original-path",
     b"x-envoy-attempt-count",

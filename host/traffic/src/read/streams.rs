@@ -1,6 +1,6 @@
 //! Puts the pieces of a streamed tap together, a bounded number of streams at a time.
 //!
-//! A streamed tap has no end marker (facts of captures, 1). A stream comes out at its response trailers, or when
+//! A streamed tap has no end marker (docs/captures.md 1). A stream comes out at its response trailers, or when
 //! both bodies have reached their `content-length`; the others come out at the end of the file, in the order in
 //! which they began.
 

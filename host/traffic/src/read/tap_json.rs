@@ -1,6 +1,6 @@
 //! Envoy tap as JSON: objects one after another, in Envoy's snake_case or the camelCase of other writers.
 //!
-//! Strings are read as bytes: with `JSON_BODY_AS_STRING` they need not be UTF-8 (facts of captures, 0.3).
+//! Strings are read as bytes: with `JSON_BODY_AS_STRING` they need not be UTF-8 (docs/captures.md 0.3).
 
 use super::finish::{Noted, address, finish};
 use super::limits::MAX_FIELDS;

@@ -1,4 +1,4 @@
-//! What a container runtime and `kubectl logs` put around the lines of a log (facts of captures, 2).
+//! What a container runtime and `kubectl logs` put around the lines of a log (docs/captures.md 2).
 
 use super::limits::MAX_RECORD;
 use serde::Deserialize;

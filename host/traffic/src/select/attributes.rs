@@ -39,7 +39,7 @@ const fn a(name: &'static str, kind: Kind, about: &'static str) -> Attribute {
     Attribute { name, kind, about }
 }
 
-/// All attributes. Names and types are Envoy's (facts 2.9), but for `source.identity`, `source.namespace` and
+/// All attributes. Names and types are Envoy's (docs/envoy.md 2.9), but for `source.identity`, `source.namespace` and
 /// `source.workload` and their `destination` twins, which Envoy does not have.
 pub const ATTRIBUTES: &[Attribute] = &[
     a("request.path", Kind::String, "`:path` with its query"),
@@ -213,7 +213,7 @@ fn peer<'a>(peer: &'a Peer, field: &str) -> Option<CowVal<'a, 'a>> {
 }
 
 /// Envoy takes it from trailers, else headers, else from the HTTP status (`Grpc::Common::getGrpcStatus`; a
-/// plain 200 is 2, facts 2.9).
+/// plain 200 is 2, docs/envoy.md 2.9).
 fn grpc_status(exchange: &Exchange) -> Option<i64> {
     let response = exchange.response.get()?;
     let trailers = response.trailers.get().and_then(|trailers| trailers.text("grpc-status"));

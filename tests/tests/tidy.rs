@@ -205,7 +205,7 @@ fn no_file_knows_a_machine() -> Result<()> {
     for file in listed.lines().filter(|f| texts.iter().any(|t| f.ends_with(t)) && !f.contains("captures/")) {
         let text = read(&tree::root().join(file));
         for (number, line) in text.lines().enumerate() {
-            // Only at the start of a path: `…/home/…` may be part of a URL.
+            // Only at the start of a path: the same words may stand inside a URL.
             let absolute = machines.iter().any(|m| {
                 line.match_indices(m.as_str()).any(|(at, _)| {
                     !line[..at].ends_with(|c: char| c.is_alphanumeric() || "._-}/".contains(c))

@@ -14,7 +14,7 @@ impl Play<'_> {
             return;
         };
         self.begin(exchange, request);
-        self.feed(Dir::Request, request, http2(exchange));
+        self.feed(Dir::Request, request);
         self.wait_for(Dir::Request);
         if !self.desk.stream.response_begun && !self.over() {
             self.respond(exchange);
@@ -39,6 +39,7 @@ impl Play<'_> {
         desk.stream.head = request.headers.get(b":method") == Some(b"HEAD");
         let content = request.headers.get(b"content-type").unwrap_or_default();
         desk.stream.grpc = content.starts_with(b"application/grpc");
+        desk.stream.http2 = http2(exchange.protocol, desk.stream.grpc);
         for filter in 0..filters {
             if !self.slots[self.desk.plugins[filter].vm].vm.dead {
                 continue;
@@ -66,11 +67,12 @@ impl Play<'_> {
         let map = &mut stream.maps[RESPONSE_HEADERS];
         headermap::import(&response.headers, MapKind::ResponseHeaders, &mut map.headers);
         map.present = true;
-        self.feed(Dir::Response, response, http2(exchange));
+        self.feed(Dir::Response, response);
     }
 
     /// Delivers a message piece by piece, in the shapes of docs/envoy.md 2.2.
-    fn feed(&mut self, dir: Dir, message: &Message, http2: bool) {
+    fn feed(&mut self, dir: Dir, message: &Message) {
+        let http2 = self.desk.stream.http2;
         let body = &message.body;
         let trailers = message.trailers.get();
         let bodiless = dir == Dir::Response && self.bodiless(&message.headers);
@@ -133,13 +135,10 @@ impl Play<'_> {
 }
 
 /// HTTP/2 bodies end with their last piece, HTTP/1 bodies with one more, empty piece (docs/envoy.md 2.2).
-fn http2(exchange: &Exchange) -> bool {
-    match exchange.protocol {
+fn http2(protocol: Protocol, grpc: bool) -> bool {
+    match protocol {
         Protocol::Http2 | Protocol::Http3 => true,
         Protocol::Http10 | Protocol::Http11 => false,
-        Protocol::Unknown => {
-            let content = exchange.request.get().and_then(|r| r.headers.get(b"content-type"));
-            content.is_some_and(|c| c.starts_with(b"application/grpc"))
-        }
+        Protocol::Unknown => grpc,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{BodyView, Dir, Play, Reply};
 use crate::headermap;
-use tamis_traffic::{FaultKind, Headers, Message};
+use tamis_traffic::{FaultKind, Headers, Message, Playback};
 
 impl Play<'_> {
     pub(super) fn headers_out(&mut self, dir: Dir, eos: bool) {
@@ -25,10 +25,10 @@ impl Play<'_> {
     }
 
     pub(super) fn data_out(&mut self, dir: Dir, view: BodyView, eos: bool) {
-        let Some(mut message) = self.message(dir) else { return };
-        let lane = &mut self.desk.stream.lanes[dir as usize];
+        let Self { out, desk, .. } = self;
+        let Some(message) = message(out, dir) else { return };
         // `bytes_mut` of a piece or of what is held is always there.
-        let Some(bytes) = lane.bytes_mut(view) else { return };
+        let Some(bytes) = desk.stream.lanes[dir as usize].bytes_mut(view) else { return };
         let body = &mut message.body;
         if !bytes.is_empty() {
             body.chunks.push(bytes.len() as u32);
@@ -39,32 +39,16 @@ impl Play<'_> {
             body.bytes.extend_from_slice(bytes);
         }
         bytes.clear();
-        self.put(dir, message);
         if eos {
             self.ended(dir);
         }
     }
 
     pub(super) fn trailers_out(&mut self, dir: Dir) {
-        let Some(mut message) = self.message(dir) else { return };
-        message.trailers.fill().clone_from(&self.desk.stream.maps[dir.trailers()].headers);
-        self.put(dir, message);
+        let Self { out, desk, .. } = self;
+        let Some(message) = message(out, dir) else { return };
+        message.trailers.fill().clone_from(&desk.stream.maps[dir.trailers()].headers);
         self.ended(dir);
-    }
-
-    /// The message on its way out, taken; to be put back.
-    fn message(&mut self, dir: Dir) -> Option<Message> {
-        match dir {
-            Dir::Request => self.out.upstream.get_mut().map(std::mem::take),
-            Dir::Response => self.out.reply.get_mut().map(std::mem::take),
-        }
-    }
-
-    fn put(&mut self, dir: Dir, message: Message) {
-        match dir {
-            Dir::Request => *self.out.upstream.get_or_fill() = message,
-            Dir::Response => *self.out.reply.get_or_fill() = message,
-        }
     }
 
     /// A direction is complete at its far end.
@@ -137,6 +121,14 @@ impl Play<'_> {
 
 /// Without it Envoy finds no route (row 81 of the conformance table).
 const FORWARDED_PROTO: &[u8] = b"x-forwarded-proto";
+
+/// The message on its way out.
+fn message(out: &mut Playback, dir: Dir) -> Option<&mut Message> {
+    match dir {
+        Dir::Request => out.upstream.get_mut(),
+        Dir::Response => out.reply.get_mut(),
+    }
+}
 
 /// What the router or the codec says to these headers (docs/envoy.md 2.1.8, 2.1.9).
 fn refuse(dir: Dir, headers: &Headers, recorded_proto: bool) -> Option<(String, Reply)> {

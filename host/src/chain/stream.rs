@@ -168,6 +168,8 @@ pub(crate) struct Stream {
     /// The response that is going out was made by a filter or by the host.
     pub(crate) local: bool,
     pub(crate) grpc: bool,
+    /// Bodies end with their last piece.
+    pub(crate) http2: bool,
     pub(crate) head: bool,
     /// `response.code_details`.
     pub(crate) details: String,
@@ -182,7 +184,7 @@ impl Stream {
         self.seats.resize_with(filters, Seat::default);
         self.details.clear();
         (self.alive, self.response_begun, self.local) = (true, false, false);
-        (self.grpc, self.head) = (false, false);
+        (self.grpc, self.http2, self.head) = (false, false, false);
     }
 
     /// Notes for the filter's trace whether what it wrote since the last look made a difference.

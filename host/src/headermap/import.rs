@@ -1,5 +1,6 @@
 //! How the headers of a recording come into a map.
 
+use super::words::{Word, has_upper};
 use super::{MapKind, append, is_inline, join, key};
 use tamis_traffic::Headers;
 
@@ -23,32 +24,24 @@ pub(crate) fn import(from: &Headers, kind: MapKind, out: &mut Headers) {
     }
 }
 
-/// True when nothing needs joining, lower-casing, renaming or moving. May say false for a list that does not.
+/// True when nothing needs joining, lower-casing, renaming or moving.
 fn is_settled(headers: &Headers, kind: MapKind) -> bool {
     let mut seen = [0u64; 16];
-    let mut regular = false;
-    for (name, _) in headers.iter() {
-        let pseudo = name.first() == Some(&b':');
-        if (pseudo && regular) || name.iter().any(u8::is_ascii_uppercase) {
-            return false;
-        }
+    let (mut regular, mut late_pseudo, mut host, mut upper) = (false, false, false, false);
+    for (index, (name, _)) in headers.iter().enumerate() {
+        let word = Word::of(name);
+        let pseudo = word.starts_with(b':');
+        late_pseudo |= pseudo & regular;
         regular |= !pseudo;
-        if kind == MapKind::RequestHeaders && name == b"host" {
+        upper |= word.may_have_upper(name);
+        host |= name == b"host";
+        let slot = word.slot();
+        let (seen, bit) = (&mut seen[slot >> 6], 1 << (slot & 63));
+        if *seen & bit != 0 && is_inline(kind, name) && headers.position(name) != Some(index) {
             return false;
         }
-        let slot = slot(name);
-        let bit = 1 << (slot & 63);
-        if seen[slot >> 6] & bit != 0 && is_inline(kind, name) {
-            return false;
-        }
-        seen[slot >> 6] |= bit;
+        *seen |= bit;
     }
-    true
-}
-
-/// A number below 1024 that differs for most names of one message.
-fn slot(name: &[u8]) -> usize {
-    let at = |index: usize| name.get(index).copied().map_or(0, usize::from);
-    let len = name.len();
-    (len * 131 + at(len / 2) * 37 + at(len.saturating_sub(1)) * 17 + at(len / 3) * 7 + at(0)) & 1023
+    let upper = upper && headers.iter().any(|(name, _)| has_upper(name));
+    !(late_pseudo || upper || (host && kind == MapKind::RequestHeaders))
 }

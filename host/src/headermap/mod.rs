@@ -5,6 +5,7 @@
 mod check;
 mod import;
 mod inline;
+mod words;
 
 pub(crate) use check::{check_request, check_response};
 pub(crate) use import::import;
@@ -101,7 +102,7 @@ pub(crate) fn key(kind: MapKind, name: &[u8]) -> Cow<'_, [u8]> {
     if kind == MapKind::RequestHeaders && name.len() == 4 && name.eq_ignore_ascii_case(b"host") {
         return Cow::Borrowed(b":authority");
     }
-    if name.iter().any(u8::is_ascii_uppercase) {
+    if words::has_upper(name) {
         return Cow::Owned(name.to_ascii_lowercase());
     }
     Cow::Borrowed(name)

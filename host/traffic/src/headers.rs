@@ -29,11 +29,13 @@ struct Field {
 
 impl Headers {
     /// An empty list.
+    #[inline]
     pub const fn new() -> Self {
         Self { bytes: Vec::new(), fields: Vec::new(), dead: 0 }
     }
 
     /// Empties the list and keeps its memory.
+    #[inline]
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
@@ -44,6 +46,7 @@ impl Headers {
     ///
     /// # Panics
     /// When all names and values together would exceed 4 GiB; every reader has a far lower limit.
+    #[inline]
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         if self.dead > DEAD_LIMIT && self.dead > self.bytes.len() / 2 {
             self.pack();
@@ -67,31 +70,37 @@ impl Headers {
     }
 
     /// Number of fields.
+    #[inline]
     pub fn len(&self) -> usize {
         self.fields.len()
     }
 
     /// True without any field.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
     /// Sum of all name and value bytes, as `proxy_get_header_map_size` reports it.
+    #[inline]
     pub fn byte_len(&self) -> usize {
         self.fields.iter().map(|f| (f.end - f.name) as usize).sum()
     }
 
     /// The field at `index`, if there is one.
+    #[inline]
     pub fn at(&self, index: usize) -> Option<(&[u8], &[u8])> {
         self.fields.get(index).map(|f| self.slices(*f))
     }
 
     /// All fields in order.
+    #[inline]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
         self.fields.iter().map(|f| self.slices(*f))
     }
 
     /// The first value under exactly this name (names are compared byte by byte).
+    #[inline]
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
         self.position(name).and_then(|i| self.at(i)).map(|(_, value)| value)
     }
@@ -107,6 +116,7 @@ impl Headers {
     }
 
     /// Index of the first field with this name.
+    #[inline]
     pub fn position(&self, name: &[u8]) -> Option<usize> {
         self.iter().position(|(n, _)| n == name)
     }
@@ -146,6 +156,7 @@ impl Headers {
     ///
     /// # Panics
     /// When `index` is not a field.
+    #[inline]
     pub fn remove_at(&mut self, index: usize) {
         let gone = self.fields.remove(index);
         self.dead += (gone.end - gone.name) as usize;
@@ -185,6 +196,7 @@ impl Headers {
         self.dead = 0;
     }
 
+    #[inline]
     fn slices(&self, f: Field) -> (&[u8], &[u8]) {
         let (n, v, e) = (f.name as usize, f.value as usize, f.end as usize);
         (&self.bytes[n..v], &self.bytes[v..e])
@@ -202,6 +214,7 @@ impl Clone for Headers {
         Self { bytes: self.bytes.clone(), fields: self.fields.clone(), dead: self.dead }
     }
 
+    #[inline]
     fn clone_from(&mut self, from: &Self) {
         self.bytes.clone_from(&from.bytes);
         self.fields.clone_from(&from.fields);

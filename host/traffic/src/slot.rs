@@ -26,26 +26,31 @@ impl<T: Blank> Slot<T> {
     }
 
     /// The value, if there is one.
+    #[inline]
     pub fn get(&self) -> Option<&T> {
         self.set.then_some(&self.value)
     }
 
     /// The value to change, if there is one.
+    #[inline]
     pub fn get_mut(&mut self) -> Option<&mut T> {
         self.set.then_some(&mut self.value)
     }
 
     /// True when there is a value.
+    #[inline]
     pub fn is_some(&self) -> bool {
         self.set
     }
 
     /// True when there is none.
+    #[inline]
     pub fn is_none(&self) -> bool {
         !self.set
     }
 
     /// Makes a blank value present and gives it out to be filled.
+    #[inline]
     pub fn fill(&mut self) -> &mut T {
         self.value.blank();
         self.set = true;
@@ -53,6 +58,7 @@ impl<T: Blank> Slot<T> {
     }
 
     /// The present value, or a blank one made present.
+    #[inline]
     pub fn get_or_fill(&mut self) -> &mut T {
         if !self.set {
             return self.fill();
@@ -61,6 +67,7 @@ impl<T: Blank> Slot<T> {
     }
 
     /// Empties the slot.
+    #[inline]
     pub fn clear(&mut self) {
         self.set = false;
     }

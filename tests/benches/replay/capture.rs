@@ -32,10 +32,13 @@ pub(crate) const RESPONSE: [(&str, &str); 6] = [
     ("x-envoy-upstream-service-time", "3"),
 ];
 
+/// Its body.
+pub(crate) const BODY: &[u8] = &[b'x'; 128];
+
 /// One exchange as a tap message behind its length.
 pub(crate) fn record() -> Vec<u8> {
     let request = message(&REQUEST, b"");
-    let response = message(&RESPONSE, &[b'x'; 128]);
+    let response = message(&RESPONSE, BODY);
     let trace = [field(1, &request), field(2, &response)].concat();
     let wrapper = field(1, &trace);
     let mut out = Vec::new();

@@ -1,7 +1,7 @@
 //! Why a module does not load.
 
 use super::{AbiVersion, MODULE_LIMIT};
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// Why a module does not load; where Envoy refuses it too, for the same reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,27 +130,46 @@ impl fmt::Display for LoadError {
             Self::NotWasm => f.write_str("not a wasm module"),
             Self::Component => f.write_str("a wasm component, not a module"),
             Self::TooLarge { size } => write!(f, "the module has {size} bytes, the limit is {MODULE_LIMIT}"),
-            Self::Invalid { offset, text } => write!(f, "the module is damaged at byte {offset}: {text}"),
+            Self::Invalid { offset, text } => {
+                write!(f, "the module is damaged at byte {offset}: {}", Plain(text))
+            }
             Self::NoAbiMarker => f.write_str("no exported function names the proxy-wasm abi version"),
-            Self::UnknownAbi { marker } => write!(f, "unknown proxy-wasm abi version `{marker}`"),
+            Self::UnknownAbi { marker } => write!(f, "unknown proxy-wasm abi version `{}`", Plain(marker)),
             Self::MissingImport { module, name, abi, .. } => {
-                write!(f, "missing import: abi {abi} has no `{module}.{name}`")
+                write!(f, "missing import: abi {abi} has no `{}.{}`", Plain(module), Plain(name))
             }
             Self::ImportType { module, name, found, expected } => {
-                write!(f, "import `{module}.{name}` has type {found}, the host's is {expected}")
+                let (module, name) = (Plain(module), Plain(name));
+                write!(f, "import `{module}.{name}` has type {}, the host's is {expected}", Plain(found))
             }
             Self::ImportKind { module, name, kind } => {
-                write!(f, "imported {kind} `{module}.{name}`: the host has none")
+                write!(f, "imported {kind} `{}.{}`: the host has none", Plain(module), Plain(name))
             }
             Self::ExportType { name, found, expected } => {
-                write!(f, "bad function signature: `{name}` is {found}, the abi says {expected}")
+                write!(f, "bad function signature: `{name}` is {}, the abi says {expected}", Plain(found))
             }
             Self::NoAllocator => {
                 f.write_str("no allocator: neither `malloc` nor `proxy_on_memory_allocate` is exported")
             }
             Self::NoMemory => f.write_str("the module has no memory"),
-            Self::Compile { text } => write!(f, "cannot compile the module: {text}"),
+            Self::Compile { text } => write!(f, "cannot compile the module: {}", Plain(text)),
         }
+    }
+}
+
+/// Text that a module brings along, on one line and of bounded length: a name in a module may be anything.
+struct Plain<'a>(&'a str);
+
+/// Most characters of it that an error shows.
+const SHOWN: usize = 200;
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0.chars();
+        for char in rest.by_ref().take(SHOWN) {
+            if char.is_control() { write!(f, "{}", char.escape_default()) } else { f.write_char(char) }?;
+        }
+        if rest.next().is_some() { f.write_str("…") } else { Ok(()) }
     }
 }
 

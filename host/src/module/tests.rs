@@ -138,6 +138,19 @@ fn other_files_are_named_for_what_they_are() {
 }
 
 #[test]
+fn names_of_any_kind_stay_on_one_line() {
+    check(
+        "0_2_1",
+        r#"(import "env" "a\nb\1b" (func))"#,
+        "",
+        "missing import: abi 0.2.1 has no `env.a\\nb\\u{1b}`",
+    );
+    let long = format!(r#"(import "{0}" "{0}" (func))"#, "x".repeat(100_000));
+    let error = inspect(&wasm("0_2_1", &long, BASE)).unwrap_err().to_string();
+    assert!(error.chars().count() < 500 && error.contains('…'), "{error}");
+}
+
+#[test]
 fn a_body_that_is_not_valid_is_found_by_load() {
     let engine = Engine::new(&EngineOptions::default()).unwrap();
     let bad = wasm("0_2_1", "", &format!("{BASE} (func (result i32))"));

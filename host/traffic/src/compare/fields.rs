@@ -45,8 +45,20 @@ pub(super) fn diff(
     if olds.len().max(news.len()) > MAX_SEARCHED {
         return in_place(olds, news, &mut push);
     }
-    // The nth of its name on one side belongs to the nth on the other.
-    let mut found = Found::default();
+    if news.len() <= 64 {
+        searched::<1>(olds, news, &mut push);
+    } else {
+        searched::<{ MAX_SEARCHED.div_ceil(64) }>(olds, news, &mut push);
+    }
+}
+
+/// The nth of its name on one side belongs to the nth on the other. There are at most `64 * N` new fields.
+fn searched<'a, const N: usize>(
+    olds: View<'a>,
+    news: View<'a>,
+    push: &mut impl FnMut(&'a [u8], Option<&'a [u8]>, Option<&'a [u8]>),
+) {
+    let mut found = Found::<N> { bits: [0; N], low: 0 };
     for (name, value) in olds.iter() {
         match found.next(news, name) {
             Some(now) if now == value => {}
@@ -61,13 +73,12 @@ pub(super) fn diff(
 }
 
 /// Which fields of the new list have their counterpart; all before `low` do.
-#[derive(Default)]
-struct Found {
-    bits: [u64; MAX_SEARCHED.div_ceil(64)],
+struct Found<const N: usize> {
+    bits: [u64; N],
     low: usize,
 }
 
-impl Found {
+impl<const N: usize> Found<N> {
     fn has(&self, i: usize) -> bool {
         self.bits[i / 64] >> (i % 64) & 1 == 1
     }

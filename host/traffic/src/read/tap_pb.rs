@@ -86,27 +86,27 @@ pub(super) fn buffered(trace: &[u8], into: &mut Exchange) -> Result<(Noted, Note
 
 #[inline]
 fn message(bytes: &[u8], into: &mut Message, noted: &mut Noted, at: &mut Option<u64>) -> Result<(), Skip> {
-    let mut fields = Fields::of(bytes);
+    let mut plain = Plain { bytes, at: 0 };
+    // Envoy writes all headers first.
+    into.headers.extend_within(bytes, |count| {
+        let place = plain.next(count)?;
+        noted.note(&bytes[place[0]..place[1]], count);
+        Some(place)
+    });
+    let mut fields = Fields::of(&bytes[plain.at..]);
     while let Some((number, value)) = fields.next()? {
         match number {
             1 => {
                 let (name, value) = header(value.bytes()?)?;
                 noted.note(name, into.headers.len());
-                if into.headers.len() == MAX_FIELDS {
-                    return Err(Skip::TooManyHeaders);
-                }
-                into.headers.push(name, value);
+                push(name, value, &mut into.headers)?;
             }
             2 => {
                 body(value.bytes()?, &mut into.body)?;
             }
             3 => {
                 let (name, value) = header(value.bytes()?)?;
-                let trailers = into.trailers.get_or_fill();
-                if trailers.len() == MAX_FIELDS {
-                    return Err(Skip::TooManyHeaders);
-                }
-                trailers.push(name, value);
+                push(name, value, into.trailers.get_or_fill())?;
             }
             4 => *at = timestamp(value.bytes()?)?,
             _ => {}
@@ -115,17 +115,57 @@ fn message(bytes: &[u8], into: &mut Message, noted: &mut Noted, at: &mut Option<
     Ok(())
 }
 
-/// `HeaderValue`: key, value, raw_value. The last is empty in all Envoys so far.
-#[inline]
-fn header(bytes: &[u8]) -> Result<(&[u8], &[u8]), Skip> {
-    // As Envoy writes nearly all: key, value, both with a length of one byte, nothing else.
-    if let [0x0a, name @ 0..0x80, rest @ ..] = bytes
-        && let Some((name, rest)) = rest.split_at_checked(usize::from(*name))
-        && let [0x12, length @ 0..0x80, value @ ..] = rest
-        && value.len() == usize::from(*length)
-    {
-        return Ok((name, value));
+fn push(name: &[u8], value: &[u8], into: &mut Headers) -> Result<(), Skip> {
+    if into.len() == MAX_FIELDS {
+        return Err(Skip::TooManyHeaders);
     }
+    into.push(name, value);
+    Ok(())
+}
+
+/// The header fields at the start of a message, as long as they are as Envoy writes nearly all: key, value and
+/// nothing else, no length above 16,383 bytes. Of whatever else comes the walk over [`Fields`] has to say what
+/// it is.
+struct Plain<'a> {
+    bytes: &'a [u8],
+    /// Where the first field begins that was not given.
+    at: usize,
+}
+
+impl Plain<'_> {
+    /// Start and end of the name and of the value; `count` fields are there already.
+    #[inline(always)]
+    fn next(&mut self, count: usize) -> Option<[usize; 4]> {
+        let bytes = self.bytes;
+        let (length, key) = short(bytes, self.at, 0x0a)?;
+        let end = key + length;
+        let (name_length, name) = short(bytes, key, 0x0a)?;
+        let name_end = name + name_length;
+        // An empty value is not written.
+        let empty = (0, end);
+        let (value_length, value) = if name_end == end { empty } else { short(bytes, name_end, 0x12)? };
+        if value + value_length != end || end > bytes.len() || count >= MAX_FIELDS {
+            return None;
+        }
+        self.at = end;
+        Some([name, name_end, value, end])
+    }
+}
+
+/// The length of at most two bytes behind this tag, and where what it counts begins.
+#[inline(always)]
+fn short(bytes: &[u8], at: usize, tag: u8) -> Option<(usize, usize)> {
+    match *bytes.get(at..)? {
+        [found, length @ 0..0x80, ..] if found == tag => Some((usize::from(length), at + 2)),
+        [found, low, high @ 0..0x80, ..] if found == tag => {
+            Some((usize::from(low & 0x7f) | usize::from(high) << 7, at + 3))
+        }
+        _ => None,
+    }
+}
+
+/// `HeaderValue`: key, value, raw_value. The last is empty in all Envoys so far.
+fn header(bytes: &[u8]) -> Result<(&[u8], &[u8]), Skip> {
     let (mut name, mut text, mut raw): (&[u8], &[u8], &[u8]) = (b"", b"", b"");
     let mut fields = Fields::of(bytes);
     while let Some((number, value)) = fields.next()? {
@@ -244,14 +284,13 @@ pub(super) fn segment(bytes: &[u8]) -> Result<Option<Segment<'_>>, Skip> {
 impl Segment<'_> {
     /// Appends the headers or trailers of this piece.
     pub(super) fn headers(&self, into: &mut Headers) -> Result<(), Skip> {
-        let mut fields = Fields::of(self.bytes);
+        let mut plain = Plain { bytes: self.bytes, at: 0 };
+        into.extend_within(self.bytes, |count| plain.next(count));
+        let mut fields = Fields::of(&self.bytes[plain.at..]);
         while let Some((number, value)) = fields.next()? {
             if number == 1 {
                 let (name, value) = header(value.bytes()?)?;
-                if into.len() == MAX_FIELDS {
-                    return Err(Skip::TooManyHeaders);
-                }
-                into.push(name, value);
+                push(name, value, into)?;
             }
         }
         Ok(())

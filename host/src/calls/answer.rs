@@ -102,13 +102,11 @@ impl<'a, 'b> Call<'a, 'b> {
         size: u32,
         fill: impl FnOnce(&Desk, &mut [u8]),
     ) -> Answer {
-        let mut address = 0;
+        let address = if len > 0 { self.allocate(len)? } else { 0 };
+        let (mut view, desk) = self.split()?;
         if len > 0 {
-            address = self.allocate(len)?;
-            let (mut view, desk) = self.split()?;
             fill(desk, view.slice_mut(address, len)?);
         }
-        let (mut view, _) = self.split()?;
         view.write_u32(at, address)?;
         view.write_u32(size, len as u32)?;
         Ok(())

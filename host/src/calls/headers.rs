@@ -80,25 +80,25 @@ fn read_kind(map: u32) -> MapKind {
 pub(super) fn get(call: &mut Call<'_, '_>, map: u32, key: u32, klen: u32, at: u32, len: u32) -> Answer {
     let (view, desk) = call.split()?;
     let name = view.read(key, klen)?;
-    // The allocator runs before the value is written, so the value waits in memory that is kept for this.
-    let mut scratch = std::mem::take(&mut desk.scratch);
     let Some(headers) = readable(desk, map) else {
         let logging = desk.stream.seats.get(desk.at.effective.filter).is_some_and(|s| s.logging);
         let status = if logging && map <= LAST_MAP { Status::NotFound } else { Status::BadArgument };
         return Err(Stop::Tell(status));
     };
-    let Some(value) = headermap::get(headers, read_kind(map), name) else {
+    let found = headermap::position(headers, read_kind(map), name);
+    let Some((index, size)) = found.and_then(|i| Some((i, headers.at(i)?.1.len()))) else {
         return if call.is_0_1_0() {
             call.give_bytes(&[], at, len)
         } else {
             Err(Stop::Tell(Status::NotFound))
         };
     };
-    scratch.clear();
-    scratch.extend_from_slice(value);
-    let given = call.give_bytes(&scratch, at, len);
-    call.desk().scratch = scratch;
-    given
+    // The filter's allocator, which runs before the value is copied, cannot change a map.
+    call.give(size, at, len, |desk, out| {
+        if let Some((_, value)) = readable(desk, map).and_then(|headers| headers.at(index)) {
+            out.copy_from_slice(value);
+        }
+    })
 }
 
 /// A way to write a value.
@@ -125,8 +125,7 @@ fn write(call: &mut Call<'_, '_>, map: u32, key: (u32, u32), value: (u32, u32), 
 
 /// Worth a look at the router: a pseudo header, or bytes that it may refuse (docs/envoy.md 2.1.8, 2.1.9).
 fn suspicious(key: &[u8], value: &[u8]) -> bool {
-    let odd = |b: &u8| !(b.is_ascii_alphanumeric() || *b == b'-' || *b == b'_');
-    key.is_empty() || key.iter().any(odd) || value.iter().any(|b| (*b < 32 && *b != b'\t') || *b == 127)
+    key.first() == Some(&b':') || !headermap::is_name(key) || !headermap::is_value(value)
 }
 
 /// Removing an absent key is 0.

@@ -23,11 +23,23 @@ impl Play<'_> {
         phase: &'static str,
         run: impl FnOnce(&mut Vm, &mut Box<Desk>, &mut Used) -> Result<Option<R>, Broke>,
     ) -> Result<Option<R>, ()> {
-        let filter = context.filter;
-        let vm = self.desk.plugins[filter].vm;
-        self.desk.at = At { vm, current: context, effective: context, phase };
         let mut used = Used::default();
+        let vm = self.before(context, phase);
         let result = run(&mut self.slots[vm].vm, self.desk, &mut used);
+        self.after(context.filter, used);
+        result.map_err(|broke| self.broke(context.filter, phase, broke))
+    }
+
+    // These two are calls and not part of every callback's code: that of one exchange has to fit the cache.
+    #[inline(never)]
+    fn before(&mut self, context: Context, phase: &'static str) -> usize {
+        let vm = self.desk.plugins[context.filter].vm;
+        self.desk.at = At { vm, current: context, effective: context, phase };
+        vm
+    }
+
+    #[inline(never)]
+    fn after(&mut self, filter: usize, used: Used) {
         let calls = std::mem::take(&mut self.desk.host_calls);
         if let Some(seat) = self.desk.stream.seats.get_mut(filter) {
             let cost = &mut seat.trace.cost;
@@ -35,10 +47,9 @@ impl Play<'_> {
             cost.host_calls += calls;
             cost.memory_grown += used.grown;
             if calls > 0 {
-                self.desk.stream.settle(filter);
+                self.desk.stream.settle(filter, self.exchange);
             }
         }
-        result.map_err(|broke| self.broke(filter, phase, broke))
     }
 
     /// The VM died in this callback. What it had asked for is forgotten with it.

@@ -34,7 +34,7 @@ impl Play<'_> {
         desk.properties.clear();
         desk.know(exchange);
         let map = &mut desk.stream.maps[0];
-        headermap::import(&request.headers, MapKind::RequestHeaders, &mut map.headers);
+        map.verbatim = headermap::import(&request.headers, MapKind::RequestHeaders, &mut map.headers);
         map.present = true;
         desk.stream.head = request.headers.get(b":method") == Some(b"HEAD");
         let content = request.headers.get(b"content-type").unwrap_or_default();
@@ -65,7 +65,7 @@ impl Play<'_> {
         let stream = &mut self.desk.stream;
         stream.response_begun = true;
         let map = &mut stream.maps[RESPONSE_HEADERS];
-        headermap::import(&response.headers, MapKind::ResponseHeaders, &mut map.headers);
+        map.verbatim = headermap::import(&response.headers, MapKind::ResponseHeaders, &mut map.headers);
         map.present = true;
         self.feed(Dir::Response, response);
     }

@@ -120,6 +120,10 @@ impl Play<'_> {
 
     pub(super) fn enter_data(&mut self, dir: Dir, filter: usize, view: BodyView, eos: bool) -> Pass {
         let Some(context) = self.context(dir, filter) else { return Pass::Go };
+        if !self.slots[self.desk.plugins[filter].vm].vm.hears_body(dir == Dir::Request) {
+            self.release_headers(dir, filter, Pass::Go);
+            return Pass::Go;
+        }
         let d = dir as usize;
         let mut view = view;
         if self.desk.stream.seats[filter].sides[d].gathers && view == BodyView::Piece {

@@ -77,7 +77,9 @@ impl Play<'_> {
             message.body.bytes.extend_from_slice(&reply.body);
         }
         // `proxy_on_log` sees this reply (row 7 of the conformance table).
-        stream.maps[RESPONSE_HEADERS].headers.clone_from(&message.headers);
+        let map = &mut stream.maps[RESPONSE_HEADERS];
+        map.headers.clone_from(&message.headers);
+        map.verbatim = false;
         let lane = &mut stream.lanes[Dir::Response as usize];
         (lane.aborted, lane.headers_out, lane.done) = (true, true, true);
     }

@@ -1,7 +1,7 @@
 //! The stream that is being played: four header maps, two bodies, and where each filter stands in it.
 
 use super::Dir;
-use tamis_traffic::{FilterTrace, Headers};
+use tamis_traffic::{Exchange, FilterTrace, Headers};
 
 /// Index of the response headers in [`Stream::maps`]; maps have the numbers of the ABI (docs/envoy.md 1.1).
 pub(crate) const RESPONSE_HEADERS: usize = 2;
@@ -12,7 +12,9 @@ pub(crate) struct Map {
     pub(crate) headers: Headers,
     /// The map exists. Headers do from the first byte on, trailers when they came or were made.
     pub(crate) present: bool,
-    /// As it was before the running filter wrote first; only valid while `touched`.
+    /// The headers came as they stand in the recording, and no filter has changed them.
+    pub(crate) verbatim: bool,
+    /// As it was before the running filter wrote first; only valid while `touched` and not `verbatim`.
     before: Headers,
     touched: bool,
     /// A filter wrote something that the router or the codec may refuse, or took a pseudo header away.
@@ -24,19 +26,27 @@ pub(crate) struct Map {
 impl Map {
     fn clear(&mut self) {
         (self.present, self.touched, self.suspect, self.changed) = (false, false, false, false);
+        self.verbatim = false;
     }
 
     /// To be called before a filter writes. `known`: this filter has changed the message already, so
-    /// nothing needs to be kept for the comparison.
+    /// nothing needs to be kept for the comparison; neither when the recording has it.
     #[inline]
     pub(crate) fn touch(&mut self, known: bool) {
         if !self.touched {
             self.touched = true;
-            if !known {
+            if !known && !self.verbatim {
                 self.before.clone_from(&self.headers);
             }
         }
     }
+}
+
+/// The headers of a map of this number, as recorded.
+fn recorded(exchange: Option<&Exchange>, kind: usize) -> Option<&Headers> {
+    let exchange = exchange?;
+    let message = if kind == 0 { &exchange.request } else { &exchange.response };
+    message.get().map(|m| &m.headers)
 }
 
 /// How far a filter lets one direction through (the iteration state of Envoy's filter manager).
@@ -187,8 +197,9 @@ impl Stream {
         (self.grpc, self.http2, self.head) = (false, false, false);
     }
 
-    /// Notes for the filter's trace whether what it wrote since the last look made a difference.
-    pub(crate) fn settle(&mut self, filter: usize) {
+    /// Notes for the filter's trace whether what it wrote since the last look made a difference. `exchange` is
+    /// the one that is played.
+    pub(crate) fn settle(&mut self, filter: usize, exchange: Option<&Exchange>) {
         for (kind, map) in self.maps.iter_mut().enumerate() {
             if !map.touched {
                 continue;
@@ -196,11 +207,13 @@ impl Stream {
             map.touched = false;
             let trace = &mut self.seats[filter].trace;
             let known = if kind < 2 { &mut trace.request_changed } else { &mut trace.response_changed };
-            if *known {
-                map.changed = true;
-            } else if map.before != map.headers {
+            let verbatim = std::mem::replace(&mut map.verbatim, false);
+            let before = if verbatim { recorded(exchange, kind) } else { Some(&map.before) };
+            if *known || before != Some(&map.headers) {
                 *known = true;
                 map.changed = true;
+            } else {
+                map.verbatim = verbatim;
             }
         }
     }

@@ -77,13 +77,13 @@ pub(crate) fn check_response(headers: &Headers) -> Result<(), BadHeader> {
 }
 
 /// Letters, digits and the marks of RFC 9110 5.6.2, in lower case; a colon in front for pseudo headers.
-fn is_name(name: &[u8]) -> bool {
+pub(crate) fn is_name(name: &[u8]) -> bool {
     let rest = name.strip_prefix(b":").unwrap_or(name);
     !rest.is_empty() && rest.iter().all(|b| NAME_BYTES[usize::from(*b)])
 }
 
 /// Any byte but control characters; a tab is fine, and so are bytes from 0x80 on.
-fn is_value(value: &[u8]) -> bool {
+pub(crate) fn is_value(value: &[u8]) -> bool {
     value.iter().all(|b| VALUE_BYTES[usize::from(*b)])
 }
 

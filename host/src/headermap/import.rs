@@ -1,5 +1,6 @@
 //! How the headers of a recording come into a map.
 
+use super::inline::{SLOTS, slot_of};
 use super::words::{Word, has_upper};
 use super::{MapKind, append, is_inline, join, key};
 use tamis_traffic::Headers;
@@ -9,10 +10,12 @@ use tamis_traffic::Headers;
 ///
 /// What Envoy recorded has been through this already and is taken as it is, in one copy; only a capture that
 /// was written by hand or by another proxy is put right field by field.
-pub(crate) fn import(from: &Headers, kind: MapKind, out: &mut Headers) {
+///
+/// True when it was taken as it is.
+pub(crate) fn import(from: &Headers, kind: MapKind, out: &mut Headers) -> bool {
     if is_settled(from, kind) {
         out.clone_from(from);
-        return;
+        return true;
     }
     out.clear();
     for (name, value) in from.iter() {
@@ -22,26 +25,30 @@ pub(crate) fn import(from: &Headers, kind: MapKind, out: &mut Headers) {
             _ => append(out, &name, value),
         }
     }
+    false
 }
 
 /// True when nothing needs joining, lower-casing, renaming or moving.
 fn is_settled(headers: &Headers, kind: MapKind) -> bool {
-    let mut seen = [0u64; 16];
-    let (mut regular, mut late_pseudo, mut host, mut upper) = (false, false, false, false);
-    for (index, (name, _)) in headers.iter().enumerate() {
+    let mut seen = [0u64; SLOTS / 64];
+    let (mut regular, mut unsettled) = (false, false);
+    for name in headers.names() {
         let word = Word::of(name);
         let pseudo = word.starts_with(b':');
-        late_pseudo |= pseudo & regular;
+        unsettled |= pseudo & regular;
         regular |= !pseudo;
-        upper |= word.may_have_upper(name);
-        host |= name == b"host";
-        let slot = word.slot();
-        let (seen, bit) = (&mut seen[slot >> 6], 1 << (slot & 63));
-        if *seen & bit != 0 && is_inline(kind, name) && headers.position(name) != Some(index) {
-            return false;
-        }
-        *seen |= bit;
+        unsettled |= match slot_of(kind, name, word) {
+            Some(slot) => {
+                let (seen, bit) = (&mut seen[slot / 64 % (SLOTS / 64)], 1 << (slot % 64));
+                let again = *seen & bit != 0;
+                *seen |= bit;
+                again
+            }
+            None => {
+                let host = kind == MapKind::RequestHeaders && name == b"host";
+                host || (word.may_have_upper(name) && has_upper(name))
+            }
+        };
     }
-    let upper = upper && headers.iter().any(|(name, _)| has_upper(name));
-    !(late_pseudo || upper || (host && kind == MapKind::RequestHeaders))
+    !unsettled
 }

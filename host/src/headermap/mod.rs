@@ -7,7 +7,7 @@ mod import;
 mod inline;
 mod words;
 
-pub(crate) use check::{check_request, check_response};
+pub(crate) use check::{check_request, check_response, is_name, is_value};
 pub(crate) use import::import;
 
 use crate::world::LimitReached;
@@ -34,9 +34,9 @@ pub(crate) enum MapKind {
     ResponseTrailers,
 }
 
-/// The first value under a name in any case.
-pub(crate) fn get<'h>(headers: &'h Headers, kind: MapKind, name: &[u8]) -> Option<&'h [u8]> {
-    headers.get(&key(kind, name))
+/// Index of the first entry of a name in any case.
+pub(crate) fn position(headers: &Headers, kind: MapKind, name: &[u8]) -> Option<usize> {
+    headers.position(&key(kind, name))
 }
 
 /// Appends a value: to the one that is there for a header that Envoy keeps in one slot, else as an entry.

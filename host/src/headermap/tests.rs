@@ -16,6 +16,10 @@ fn request() -> Headers {
     fields.into_iter().collect()
 }
 
+fn get<'h>(headers: &'h Headers, kind: MapKind, name: &[u8]) -> Option<&'h [u8]> {
+    headers.at(position(headers, kind, name)?).map(|(_, value)| value)
+}
+
 fn names(headers: &Headers) -> Vec<String> {
     headers.iter().map(|(n, v)| format!("{}={}", n.escape_ascii(), v.escape_ascii())).collect()
 }

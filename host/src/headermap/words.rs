@@ -2,7 +2,7 @@
 
 /// The first and the last eight bytes of a name, and its length. They overlap below sixteen bytes; below eight
 /// each has all of it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Word {
     first: u64,
     last: u64,
@@ -11,18 +11,27 @@ pub(super) struct Word {
 
 impl Word {
     #[inline]
-    pub(super) fn of(name: &[u8]) -> Self {
+    pub(super) const fn of(name: &[u8]) -> Self {
         let len = name.len();
         if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
             return Self { first: u64::from_le_bytes(*first), last: u64::from_le_bytes(*last), len };
         }
-        let all = match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-            (Some(first), Some(last)) => {
-                u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
-            }
-            _ => name.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte)),
-        };
+        if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            let all = u32::from_le_bytes(*first) as u64 | (u32::from_le_bytes(*last) as u64) << 32;
+            return Self { first: all, last: all, len };
+        }
+        let (mut all, mut at) = (0, len);
+        while at > 0 {
+            at -= 1;
+            all = all << 8 | name[at] as u64;
+        }
         Self { first: all, last: all, len }
+    }
+
+    /// True when the word says all that there is to say of a name: no byte lies between first and last.
+    #[inline]
+    pub(super) const fn is_whole(self) -> bool {
+        self.len <= 16
     }
 
     /// True when the name begins with this byte.
@@ -31,17 +40,20 @@ impl Word {
         self.first as u8 == byte && self.len > 0
     }
 
-    /// A number below 1024 that differs for most names of one message.
+    /// A number below 512 that differs for most names.
     #[inline]
-    pub(super) fn slot(self) -> usize {
+    pub(super) const fn slot(self) -> usize {
         let mixed = (self.first ^ self.last.rotate_left(23)).wrapping_add(self.len as u64);
-        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize
+        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
     }
 
     /// False when the name surely has no capital letter. `name` is what the word was made of.
     #[inline]
     pub(super) fn may_have_upper(self, name: &[u8]) -> bool {
         let mut found = capitals(self.first) | capitals(self.last);
+        if self.is_whole() {
+            return found != 0;
+        }
         let mut at = 8;
         while let Some(chunk) = name.get(at..).and_then(|rest| rest.first_chunk()) {
             found |= capitals(u64::from_le_bytes(*chunk));

@@ -101,8 +101,6 @@ pub(crate) struct Desk {
     pub(crate) properties: Vec<(Vec<u8>, Vec<u8>)>,
     /// Time follows the recording.
     pub(crate) follows_recording: bool,
-    /// Memory for one value on its way to a filter.
-    pub(crate) scratch: Vec<u8>,
 }
 
 impl Desk {
@@ -130,7 +128,6 @@ impl Desk {
             faults: Vec::new(),
             properties: Vec::new(),
             follows_recording: true,
-            scratch: Vec::new(),
         })
     }
 
@@ -191,6 +188,7 @@ impl Desk {
 fn copy(to: &mut Option<String>, from: &Option<String>) {
     match (to.as_mut(), from) {
         (Some(to), Some(from)) => to.clone_from(from),
+        (None, None) => {}
         (_, from) => to.clone_from(from),
     }
 }
@@ -201,6 +199,7 @@ fn copy_peer(to: &mut Option<Peer>, from: &Option<Peer>) {
             to.address.clone_from(&from.address);
             copy(&mut to.identity, &from.identity);
         }
+        (None, None) => {}
         (_, from) => to.clone_from(from),
     }
 }

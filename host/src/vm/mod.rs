@@ -42,6 +42,12 @@ impl Vm {
         self.next_context
     }
 
+    /// The filter exports the callback for pieces of a body.
+    #[inline]
+    pub(crate) fn hears_body(&self, request: bool) -> bool {
+        if request { self.calls.on_request_body.is_some() } else { self.calls.on_response_body.is_some() }
+    }
+
     /// Runs a callback; none when the filter does not export it.
     #[inline]
     pub(crate) fn run<P: WasmParams, R: WasmResults>(

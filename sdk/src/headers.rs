@@ -4,8 +4,11 @@ use crate::error::{HostError, told};
 use crate::host;
 use std::cell::OnceCell;
 use std::fmt;
-use std::ops::Range;
 use tamis_abi::{MapType, pairs};
+
+mod table;
+
+use table::{Entry, Table};
 
 /// Where live headers are.
 #[derive(Debug, Clone, Copy)]
@@ -85,12 +88,14 @@ impl Headers {
     /// The first value. For secrets and decisions prefer [`get_single`](Self::get_single): a client can send
     /// several. Envoy joins some headers with commas by itself, `authorization` among them.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
-        self.values(self.resolve(name.as_ref())).next()
+        let table = self.table();
+        table.find(self.resolve(name.as_ref())).map(|entry| table.value(entry))
     }
 
     /// All values in order.
     pub fn get_all(&self, name: impl AsRef<[u8]>) -> Values<'_> {
-        self.values(self.resolve(name.as_ref()))
+        let table = self.table();
+        Values { table, next: table.find(self.resolve(name.as_ref())) }
     }
 
     /// The only value.
@@ -99,10 +104,12 @@ impl Headers {
     /// [`HeaderError::Repeated`] when there are several.
     pub fn get_single(&self, name: impl AsRef<[u8]>) -> Result<Option<&[u8]>, HeaderError> {
         let name = name.as_ref();
-        let mut values = self.values(self.resolve(name));
-        match (values.next(), values.next()) {
-            (_, Some(_)) => Err(HeaderError::Repeated(lossy(name))),
-            (value, None) => Ok(value),
+        let table = self.table();
+        let resolved = self.resolve(name);
+        let Some(first) = table.find(resolved) else { return Ok(None) };
+        match table.find_after(first, resolved) {
+            Some(_) => Err(HeaderError::Repeated(lossy(name))),
+            None => Ok(Some(table.value(first))),
         }
     }
 
@@ -123,16 +130,12 @@ impl Headers {
 
     /// All headers in order; names are lower-case.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-        let table = self.table();
-        table
-            .entries
-            .iter()
-            .map(|entry| (&table.bytes[entry.name.clone()], &table.bytes[entry.value.clone()]))
+        self.table().iter()
     }
 
     /// How many entries.
     pub fn len(&self) -> usize {
-        self.table().entries.len()
+        self.table().iter().count()
     }
 
     /// True when there are none.
@@ -215,11 +218,6 @@ impl Headers {
         }
     }
 
-    fn values(&self, name: &[u8]) -> Values<'_> {
-        let table = self.table();
-        Values { table, next: table.find(name, 0) }
-    }
-
     fn resolve<'n>(&self, name: &'n [u8]) -> &'n [u8] {
         resolve_in(self.live, name)
     }
@@ -229,18 +227,17 @@ impl Headers {
 #[derive(Debug, Clone)]
 pub struct Values<'a> {
     table: &'a Table,
-    next: Option<usize>,
+    next: Option<Entry>,
 }
 
 impl<'a> Iterator for Values<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        let at = self.next?;
-        let entry = &self.table.entries[at];
+        let entry = self.next?;
         // The name that was found stands for the one asked for, which need not live as long.
-        self.next = self.table.find(&self.table.bytes[entry.name.clone()], at + 1);
-        Some(&self.table.bytes[entry.value.clone()])
+        self.next = self.table.find_after(entry, self.table.name(entry));
+        Some(self.table.value(entry))
     }
 }
 
@@ -258,71 +255,50 @@ fn lossy(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
+/// Which bytes a header name may have (RFC 9110 5.1): a table, since each written name is looked at.
+const TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        token[byte] = matches!(byte as u8, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'!' | b'#' | b'$'
+            | b'%' | b'&' | b'\'' | b'*' | b'+' | b'.' | b'^' | b'`' | b'|' | b'~');
+        byte += 1;
+    }
+    token
+};
+
 /// Envoy takes any bytes here and fails the request at the router (docs/envoy.md 2.1.8).
 fn check(name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
-    let token = |byte: &u8| {
-        matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'!' | b'#' | b'$' | b'%' | b'&'
-            | b'\'' | b'*' | b'+' | b'.' | b'^' | b'`' | b'|' | b'~')
-    };
     let bare = name.strip_prefix(b":").unwrap_or(name);
-    if bare.is_empty() || !bare.iter().all(token) {
-        return Err(HeaderError::BadName(lossy(name)));
+    if bare.is_empty() || !bare.iter().all(|byte| TOKEN[usize::from(*byte)]) {
+        return Err(bad_name(name));
     }
-    if value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
-        return Err(HeaderError::BadValue(lossy(name)));
+    if !is_plain(value) {
+        return Err(bad_value(name));
     }
     Ok(())
 }
 
-#[derive(Debug, Default)]
-struct Table {
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
+/// True without CR, LF and NUL.
+fn is_plain(value: &[u8]) -> bool {
+    let plain = |byte: &u8| !matches!(byte, 0 | b'\r' | b'\n');
+    let (words, rest) = value.as_chunks::<8>();
+    words.iter().all(|word| {
+        let bits = u64::from_le_bytes(*word);
+        // The high bit of each byte below 0x0e, perhaps of one above such a byte: then byte by byte.
+        let low = bits.wrapping_sub(0x0e0e_0e0e_0e0e_0e0e) & !bits & 0x8080_8080_8080_8080;
+        low == 0 || word.iter().all(plain)
+    }) && rest.iter().all(plain)
 }
 
-#[derive(Debug)]
-struct Entry {
-    name: Range<usize>,
-    value: Range<usize>,
+#[cold]
+fn bad_name(name: &[u8]) -> HeaderError {
+    HeaderError::BadName(lossy(name))
 }
 
-impl Table {
-    /// Keeps the host's block and remembers where things are in it.
-    fn decode(bytes: Vec<u8>) -> Self {
-        let base = bytes.as_ptr() as usize;
-        let place = |item: &[u8]| {
-            let start = item.as_ptr() as usize - base;
-            start..start + item.len()
-        };
-        let entries = match pairs::decode_unbounded(&bytes) {
-            Ok(pairs) => {
-                pairs.map(|(name, value)| Entry { name: place(name), value: place(value) }).collect()
-            }
-            Err(_) => Vec::new(),
-        };
-        Self { bytes, entries }
-    }
-
-    fn find(&self, name: &[u8], from: usize) -> Option<usize> {
-        let rest = self.entries.get(from..)?;
-        let found = rest.iter().position(|entry| {
-            entry.name.len() == name.len() && self.bytes[entry.name.clone()].eq_ignore_ascii_case(name)
-        })?;
-        Some(from + found)
-    }
-
-    fn remove(&mut self, name: &[u8]) {
-        let bytes = &self.bytes;
-        self.entries.retain(|entry| !bytes[entry.name.clone()].eq_ignore_ascii_case(name));
-    }
-
-    fn push(&mut self, name: &[u8], value: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend(name.iter().map(u8::to_ascii_lowercase));
-        let middle = self.bytes.len();
-        self.bytes.extend_from_slice(value);
-        self.entries.push(Entry { name: start..middle, value: middle..self.bytes.len() });
-    }
+#[cold]
+fn bad_value(name: &[u8]) -> HeaderError {
+    HeaderError::BadValue(lossy(name))
 }
 
 #[cfg(test)]
@@ -363,9 +339,10 @@ mod tests {
         for name in ["", ":", "a b", "a:b", "ü"] {
             assert!(matches!(headers.add(name, "x"), Err(HeaderError::BadName(_))), "{name}");
         }
-        for value in ["a\r", "a\n", "a\0"] {
+        for value in ["a\r", "a\n", "a\0", "1234567\n1234567", "\t12345678\r"] {
             assert!(matches!(headers.set("n", value), Err(HeaderError::BadValue(_))));
         }
+        headers.set("n", b"\t234567\x0b9\xff").expect("other bytes below a blank are legal");
         headers.set("n", b"caf\xe9").expect("a byte above 0x7f is legal");
         assert_eq!(headers.get("n"), Some(&b"caf\xe9"[..]));
         assert_eq!(headers.text("n"), Err(HeaderError::NotText("n".into())));

@@ -9,6 +9,7 @@ mod config;
 pub mod docs;
 mod edit;
 mod hash;
+mod literal;
 mod path;
 mod query;
 mod request;

@@ -5,6 +5,7 @@
 //! unreserved characters decoded, hex in upper case, empty and dot segments gone (RFC 3986 6.2.2).
 
 use serde::Deserialize;
+use std::borrow::Cow;
 
 /// What to do with something in a path that servers read in different ways.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -66,14 +67,48 @@ impl PathTrouble {
     }
 }
 
-/// The canonical form of a path without its query.
+/// The canonical form of a path without its query; most paths are their own.
 ///
 /// # Errors
 /// When servers could read the path in different ways.
-pub fn canonical(path: &[u8], options: PathOptions) -> Result<Vec<u8>, PathTrouble> {
-    if path == b"*" {
-        return Ok(path.to_vec());
+pub fn canonical(path: &[u8], options: PathOptions) -> Result<Cow<'_, [u8]>, PathTrouble> {
+    if path == b"*" || is_canonical(path) {
+        return Ok(Cow::Borrowed(path));
     }
+    rewritten(path, options).map(Cow::Owned)
+}
+
+/// True for a path of plain segments. False says nothing: the long way decides.
+fn is_canonical(path: &[u8]) -> bool {
+    let mut before = 0;
+    path.first() == Some(&b'/')
+        && path.iter().all(|byte| {
+            // A dot or slash after a slash may be a segment that goes away.
+            let good = match byte {
+                b'/' | b'.' => before != b'/',
+                _ => PLAIN[usize::from(*byte)],
+            };
+            before = *byte;
+            good
+        })
+}
+
+/// Bytes that stand for themselves in every reading: all but control characters, blank, `%`, `;`, `\`.
+const PLAIN: [bool; 256] = {
+    let mut plain = [true; 256];
+    let mut byte = 0;
+    while byte <= 0x20 {
+        plain[byte] = false;
+        byte += 1;
+    }
+    plain[0x7f] = false;
+    plain[b'%' as usize] = false;
+    plain[b';' as usize] = false;
+    plain[b'\\' as usize] = false;
+    plain
+};
+
+fn rewritten(path: &[u8], options: PathOptions) -> Result<Vec<u8>, PathTrouble> {
     if path.first() != Some(&b'/') {
         return Err(if path.is_empty() { PathTrouble::Missing } else { PathTrouble::NotAbsolute });
     }
@@ -142,7 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn text(path: &str) -> Result<String, PathTrouble> {
-        canonical(path.as_bytes(), PathOptions::default()).map(|p| String::from_utf8(p).unwrap())
+        canonical(path.as_bytes(), PathOptions::default()).map(|p| String::from_utf8(p.into_owned()).unwrap())
     }
 
     #[test]
@@ -192,7 +227,7 @@ mod tests {
     #[test]
     fn a_lenient_reading_keeps_what_it_was_told_to() {
         let lenient = PathOptions { escaped_slashes: Tolerance::Keep, semicolons: Tolerance::Keep };
-        assert_eq!(canonical(b"/a%2fb;v=1/c", lenient), Ok(b"/a%2Fb;v=1/c".to_vec()));
+        assert_eq!(canonical(b"/a%2fb;v=1/c", lenient), Ok(Cow::Borrowed(&b"/a%2Fb;v=1/c"[..])));
     }
 
     proptest! {
@@ -202,6 +237,14 @@ mod tests {
                 prop_assert_eq!(canonical(&once, PathOptions::default()), Ok(once.clone()));
                 prop_assert!(!once.windows(2).any(|w| w == b"//"));
                 prop_assert!(!once.split(|b| *b == b'/').any(|s| s == b".." || s == b"."));
+            }
+        }
+
+        #[test]
+        fn the_short_way_and_the_long_way_agree(path in "/[a-c./%2eE5Ff;\\\\A\t\u{e4}]{0,24}") {
+            if is_canonical(path.as_bytes()) {
+                let long = rewritten(path.as_bytes(), PathOptions::default());
+                prop_assert_eq!(long, Ok(path.into_bytes()));
             }
         }
 

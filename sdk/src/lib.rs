@@ -57,6 +57,8 @@ mod request;
 mod response;
 mod root;
 pub mod shared;
+#[cfg(any(target_family = "wasm", test))]
+mod streams;
 mod tasks;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;

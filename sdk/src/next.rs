@@ -1,6 +1,7 @@
 //! The rest of the way: what follows this filter, up to the upstream.
 
 use crate::body::Side;
+use crate::exchange::Exchange;
 use crate::{Request, Response, Result};
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -18,8 +19,18 @@ pub(crate) struct Shared {
     pub(crate) response: Side,
 }
 
+impl Shared {
+    /// As new.
+    pub(crate) fn reset(&self) {
+        self.forwarded.set(false);
+        self.answered.set(false);
+        self.request.reset();
+        self.response.reset();
+    }
+}
+
 /// The way on. Taken by [`run`](Self::run), so that a request goes on once.
-pub struct Next(pub(crate) Rc<Shared>);
+pub struct Next(pub(crate) Rc<Exchange>);
 
 impl Next {
     /// Lets the request go on and waits for the response's headers.
@@ -28,8 +39,8 @@ impl Next {
     /// None today; a stream that ends early drops the future instead. Kept so that `?` stays right.
     pub async fn run(self, request: Request) -> Result<Response> {
         drop(request);
-        self.0.forwarded.set(true);
-        poll_fn(|_| if self.0.answered.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+        self.0.shared.forwarded.set(true);
+        poll_fn(|_| if self.0.shared.answered.get() { Poll::Ready(()) } else { Poll::Pending }).await;
         Ok(Response::upstream(self.0))
     }
 }

@@ -1,20 +1,20 @@
 //! The request of an exchange.
 
 use crate::body::{Body, Hook, Side};
+use crate::exchange::Exchange;
 use crate::headers::{Headers, Live};
-use crate::next::Shared;
 use std::rc::Rc;
 use tamis_abi::MapType;
 
 /// A request that is held, until it is given to [`Next::run`](crate::Next::run).
 pub struct Request {
     headers: Headers,
-    pub(crate) shared: Rc<Shared>,
+    exchange: Rc<Exchange>,
 }
 
 impl Request {
-    pub(crate) fn new(shared: Rc<Shared>) -> Self {
-        Self { headers: Headers::live(Live { map: MapType::HttpRequestHeaders }), shared }
+    pub(crate) fn new(exchange: Rc<Exchange>) -> Self {
+        Self { headers: Headers::live(Live { map: MapType::HttpRequestHeaders }), exchange }
     }
 
     /// The headers, `:method`, `:path`, `:authority` and `:scheme` among them.
@@ -64,12 +64,13 @@ impl Request {
 
     /// False when the headers are the whole request.
     pub fn has_body(&self) -> bool {
-        !self.shared.request.bodiless.get()
+        !self.exchange.shared.request.bodiless.get()
     }
 
     /// Hooks for the body, which flows after the headers have left.
     pub fn body(&mut self) -> Body<'_> {
-        Body::new(&self.shared.request)
+        crate::host::mark_request_body();
+        Body::new(&self.exchange.shared.request)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The response of an exchange.
 
 use crate::body::Body;
+use crate::exchange::Exchange;
 use crate::headers::{Headers, Live};
-use crate::next::Shared;
 use crate::{Reply, Result};
 use std::rc::Rc;
 use tamis_abi::MapType;
@@ -13,14 +13,14 @@ use tamis_abi::MapType;
 pub struct Response(pub(crate) Kind);
 
 pub(crate) enum Kind {
-    Upstream { headers: Headers, shared: Rc<Shared> },
+    Upstream { headers: Headers, exchange: Rc<Exchange> },
     Reply(Reply),
 }
 
 impl Response {
-    pub(crate) fn upstream(shared: Rc<Shared>) -> Self {
+    pub(crate) fn upstream(exchange: Rc<Exchange>) -> Self {
         let headers = Headers::live(Live { map: MapType::HttpResponseHeaders });
-        Self(Kind::Upstream { headers, shared })
+        Self(Kind::Upstream { headers, exchange })
     }
 
     /// The headers; of an upstream response `:status` among them.
@@ -65,7 +65,10 @@ impl Response {
     /// Hooks for the body, which flows after the headers have left; `None` for a [`Reply`].
     pub fn body(&mut self) -> Option<Body<'_>> {
         match &self.0 {
-            Kind::Upstream { shared, .. } => Some(Body::new(&shared.response)),
+            Kind::Upstream { exchange, .. } => {
+                crate::host::mark_response_body();
+                Some(Body::new(&exchange.shared.response))
+            }
             Kind::Reply(_) => None,
         }
     }

@@ -1,6 +1,8 @@
 //! The part of a filter that outlives exchanges: timers, background tasks, failures counted.
 
+use crate::exchange::Exchange;
 use crate::filter::{Handle, Make, OnError};
+use crate::tasks::WakeId;
 use crate::{Error, callout, host, log, metrics, tasks};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -13,6 +15,10 @@ use tamis_abi::BufferType;
 /// The counter of failures of `handle` and of body hooks.
 const FAILURES: &str = "tamis.filter_errors";
 
+/// Ended exchanges whose memory is kept for later ones, at most: a worker seldom has more requests in hand that
+/// end at once, and each keeps the size of the filter's future.
+const SPARES: usize = 64;
+
 /// The filter's place in the proxy: one on the main thread, one on each worker.
 #[derive(Clone)]
 pub struct Root(pub(crate) Rc<RootState>);
@@ -24,6 +30,9 @@ pub(crate) struct RootState {
     id: u32,
     make: Make,
     filter: RefCell<Option<Rc<dyn Handle>>>,
+    /// Rises with each filter: what was made for an older one is not used again.
+    generation: Cell<u32>,
+    spares: RefCell<Vec<Rc<Exchange>>>,
     timers: RefCell<Vec<Timer>>,
     armed_ms: Cell<u32>,
     tasks: RefCell<Vec<Task>>,
@@ -65,10 +74,12 @@ impl RootState {
             id,
             make,
             filter: RefCell::new(None),
+            generation: Cell::new(0),
+            spares: RefCell::new(Vec::new()),
             timers: RefCell::new(Vec::new()),
             armed_ms: Cell::new(0),
             tasks: RefCell::new(Vec::new()),
-            waker: Waker::from(tasks::wake_id(id)),
+            waker: Waker::from(WakeId::new(id)),
         });
         tasks::keep_root(id, &root);
         root
@@ -82,6 +93,30 @@ impl RootState {
         self.filter.borrow().clone()
     }
 
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.get()
+    }
+
+    /// An ended exchange to use again.
+    pub(crate) fn spare(&self) -> Option<Rc<Exchange>> {
+        self.spares.borrow_mut().pop()
+    }
+
+    /// Keeps an ended exchange that nobody else holds.
+    pub(crate) fn keep_spare(&self, exchange: Rc<Exchange>) {
+        let mut spares = self.spares.borrow_mut();
+        if spares.len() < SPARES {
+            spares.push(exchange);
+        }
+    }
+
+    /// What was kept is of no use any more. It is dropped when nothing is borrowed.
+    fn drop_spares(&self) {
+        self.generation.set(self.generation.get().wrapping_add(1));
+        let spares = self.spares.take();
+        drop(spares);
+    }
+
     /// Reads the configuration and makes the filter. False refuses it.
     pub(crate) fn configure(self: &Rc<Self>, size: usize) -> bool {
         tasks::enter(self.id, self.id);
@@ -90,6 +125,7 @@ impl RootState {
         match (self.make)(&config, &Root(self.clone())) {
             Ok(filter) => {
                 *self.filter.borrow_mut() = Some(filter);
+                self.drop_spares();
                 tasks::drain();
                 true
             }
@@ -148,6 +184,8 @@ impl RootState {
         let tasks = std::mem::take(&mut *self.tasks.borrow_mut());
         let timers = std::mem::take(&mut *self.timers.borrow_mut());
         drop((tasks, timers));
+        // They hold this root.
+        self.drop_spares();
         callout::gone(self.id);
     }
 

@@ -17,7 +17,6 @@ const SELF_WAKES: usize = 32;
 thread_local! {
     static READY: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
     static LIVE: RefCell<BTreeMap<u32, Live>> = const { RefCell::new(BTreeMap::new()) };
-    static SPARE: Cell<Option<Arc<WakeId>>> = const { Cell::new(None) };
     static CALLBACK: Cell<u32> = const { Cell::new(0) };
     static ROOT: Cell<u32> = const { Cell::new(0) };
     static CURRENT: Cell<u32> = const { Cell::new(0) };
@@ -38,27 +37,15 @@ impl Wake for WakeId {
     }
 }
 
-/// What wakers of this context are made of. One that nobody holds any more is used again.
-pub(crate) fn wake_id(id: u32) -> Arc<WakeId> {
-    match SPARE.take() {
-        Some(spare) => {
-            spare.0.store(id, Relaxed);
-            spare
-        }
-        None => Arc::new(WakeId(AtomicU32::new(id))),
+impl WakeId {
+    pub(crate) fn new(id: u32) -> Arc<Self> {
+        Arc::new(Self(AtomicU32::new(id)))
     }
-}
 
-/// Takes it back, when no waker is left that could still name the old context.
-pub(crate) fn spare(id: Arc<WakeId>) {
-    if !is_kept(&id) {
-        let _ = SPARE.try_with(|spare| spare.set(Some(id)));
+    /// Names another context, when nobody holds a waker that could still mean the old one.
+    pub(crate) fn rename(&self, id: u32) {
+        self.0.store(id, Relaxed);
     }
-}
-
-/// True when somebody kept a waker.
-pub(crate) fn is_kept(id: &Arc<WakeId>) -> bool {
-    Arc::strong_count(id) > 1
 }
 
 /// The host calls into this context, a child of this root, now.
@@ -104,6 +91,9 @@ pub(crate) fn poll_settled<T>(id: u32, mut poll: impl FnMut() -> Option<T>) -> O
             return Some(done);
         }
         let woken = READY.with_borrow_mut(|ready| {
+            if ready.is_empty() {
+                return false;
+            }
             let before = ready.len();
             ready.retain(|other| *other != id);
             ready.len() < before
@@ -118,10 +108,13 @@ pub(crate) fn poll_settled<T>(id: u32, mut poll: impl FnMut() -> Option<T>) -> O
 
 /// Polls everybody who was woken, each on its own context; afterwards the callback's context is back.
 pub(crate) fn drain() {
-    let woken = READY.with_borrow_mut(std::mem::take);
-    if woken.is_empty() {
-        return;
+    if !READY.with_borrow(Vec::is_empty) {
+        wake_up(READY.with_borrow_mut(std::mem::take));
     }
+}
+
+#[cold]
+fn wake_up(woken: Vec<u32>) {
     // Wakes during this round wait for the next event, unless they come from a poll of their own.
     for id in woken {
         let Some(found) = LIVE.with_borrow(|live| live.get(&id).cloned()) else { continue };

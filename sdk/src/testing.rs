@@ -222,7 +222,7 @@ impl Proxy {
             w.reply = None;
             w.resumed.clear();
         });
-        let exchange = Exchange::new(id, self.root.clone());
+        let exchange = Exchange::new(id, &self.root);
         let answer = match self.send_up(&exchange, request, &mut played) {
             Some(sent) => {
                 let response = (self.upstream)(&sent);
@@ -244,6 +244,7 @@ impl Proxy {
             None => answer,
         };
         exchange.end();
+        exchange.retire();
         world(|w| {
             w.live.retain(|known| *known != id);
             played.logs = std::mem::take(&mut w.logs);

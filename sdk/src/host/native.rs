@@ -146,6 +146,12 @@ pub(crate) fn set_effective_context(id: u32) -> Result<()> {
     world(|w| if w.live.contains(&id) { Ok(()) } else { Err(Status::BadArgument) })
 }
 
+/// Only a linked module cares what a filter uses.
+pub(crate) fn mark_request_body() {}
+
+/// As [`mark_request_body`].
+pub(crate) fn mark_response_body() {}
+
 /// Answers go to the root here anyway.
 pub(crate) fn route_callouts(_root: u32) {}
 

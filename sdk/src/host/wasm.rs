@@ -10,9 +10,8 @@ use crate::callout;
 use crate::exchange::Exchange;
 use crate::filter::{Filter, make};
 use crate::log;
-use crate::root::RootState;
+use crate::streams;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
 use std::rc::Rc;
 use std::time::Duration;
 use tamis_abi::{Action, BufferType, LogLevel, MapType, MetricType, Status, StreamType};
@@ -264,6 +263,12 @@ pub(crate) fn set_tick(ms: u32) -> Result<()> {
     done(unsafe { proxy_set_tick_period_milliseconds(ms) })
 }
 
+/// Says that the filter has a hook for request bodies.
+pub(crate) fn mark_request_body() {}
+
+/// Says that the filter has a hook for response bodies.
+pub(crate) fn mark_response_body() {}
+
 /// What `_initialize` does: `export!` calls it.
 pub(crate) fn start<F: Filter>() {
     #[cfg(target_os = "wasi")]
@@ -272,12 +277,19 @@ pub(crate) fn start<F: Filter>() {
         __wasm_call_ctors()
     };
     std::panic::set_hook(Box::new(|panic| log::critical!("{panic}")));
-    proxy_wasm::set_root_context(|id| Box::new(Root { id, state: RootState::new(id, make::<F>) }));
+    streams::set_make(make::<F>);
+    proxy_wasm::set_root_context(|id| {
+        streams::create(id, 0);
+        Box::new(Root { id })
+    });
+    proxy_wasm::set_http_context(|id, root| {
+        streams::create(id, root);
+        Box::new(Stream { id })
+    });
 }
 
 struct Root {
     id: u32,
-    state: Rc<RootState>,
 }
 
 impl Context for Root {
@@ -286,69 +298,65 @@ impl Context for Root {
     }
 
     fn on_done(&mut self) -> bool {
-        self.state.end();
+        streams::done(self.id);
         true
     }
 }
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        self.state.configure(size)
+        streams::root(self.id).is_some_and(|root| root.configure(size))
     }
 
     fn on_tick(&mut self) {
-        self.state.tick();
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
-    }
-
-    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream { exchange: Exchange::new(id, self.state.clone()) }))
+        if let Some(root) = streams::root(self.id) {
+            root.tick();
+        }
     }
 }
 
 struct Stream {
-    exchange: Rc<Exchange>,
+    id: u32,
+}
+
+impl Stream {
+    fn told(&self, phase: impl FnOnce(&Rc<Exchange>) -> Action) -> proxy_wasm::types::Action {
+        match streams::stream(self.id).map_or(Action::Continue, |exchange| phase(&exchange)) {
+            Action::Continue => proxy_wasm::types::Action::Continue,
+            _ => proxy_wasm::types::Action::Pause,
+        }
+    }
 }
 
 impl Context for Stream {
     fn on_done(&mut self) -> bool {
-        self.exchange.end();
+        streams::done(self.id);
         true
-    }
-}
-
-fn action(action: Action) -> proxy_wasm::types::Action {
-    match action {
-        Action::Continue => proxy_wasm::types::Action::Continue,
-        _ => proxy_wasm::types::Action::Pause,
     }
 }
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> proxy_wasm::types::Action {
-        action(self.exchange.request_headers(end))
+        self.told(|exchange| exchange.request_headers(end))
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> proxy_wasm::types::Action {
-        action(self.exchange.request_body(size, end))
+        self.told(|exchange| exchange.request_body(size, end))
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> proxy_wasm::types::Action {
-        action(self.exchange.request_trailers())
+        self.told(|exchange| exchange.request_trailers())
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> proxy_wasm::types::Action {
-        action(self.exchange.response_headers(end))
+        self.told(|exchange| exchange.response_headers(end))
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> proxy_wasm::types::Action {
-        action(self.exchange.response_body(size, end))
+        self.told(|exchange| exchange.response_body(size, end))
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> proxy_wasm::types::Action {
-        action(self.exchange.response_trailers())
+        self.told(|exchange| exchange.response_trailers())
     }
 }

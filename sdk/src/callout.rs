@@ -176,7 +176,7 @@ impl Callout {
         }
         let root = tasks::callouts_home();
         let token =
-            host::http_call(&self.cluster, headers, &self.body, self.timeout).map_err(
+            host::http_call(&self.cluster, &headers, &self.body, self.timeout).map_err(
                 |status| match status {
                     Status::BadArgument => CalloutError::UnknownCluster(self.cluster.clone()),
                     Status::InternalFailure => CalloutError::NotStarted(self.cluster.clone()),

@@ -93,6 +93,13 @@ macro_rules! export {
             $crate::__private::start::<$filter>();
         }
 
+        #[cfg(target_family = "wasm")]
+        // `tamis build` puts it in the place of the one above, with callbacks that need no dispatcher.
+        #[unsafe(export_name = "tamis.for._initialize")]
+        extern "C" fn __tamis_initialize() {
+            $crate::__private::start_alone::<$filter>();
+        }
+
         #[cfg(not(target_family = "wasm"))]
         const _: () = $crate::__private::check::<$filter>();
     };
@@ -103,6 +110,11 @@ pub mod __private {
     #[cfg(target_family = "wasm")]
     pub fn start<F: crate::Filter>() {
         crate::host::start::<F>();
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub fn start_alone<F: crate::Filter>() {
+        crate::host::start_alone::<F>();
     }
 
     pub const fn check<F: crate::Filter>() {}

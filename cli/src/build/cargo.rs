@@ -1,6 +1,6 @@
 //! Finds filter packages through cargo and has cargo build them.
 
-use super::{Built, Request, TARGET, gate, profile, section};
+use super::{Built, Request, TARGET, gate, link, profile, section};
 use crate::failure::{Code, Failure, Result};
 use crate::plan::{Settings, read_file};
 use crate::ui::Ui;
@@ -123,7 +123,9 @@ impl Package {
         let profile = request.profile.as_ref().or(self.settings.profile.as_ref()).map_or("release", |p| p);
         ui.status("Building", &format!("{} v{} for {target} ({profile})", self.name, self.version));
         let artifact = self.cargo_build(target, profile, ui)?;
-        let wasm = section::embed(&read_file(&artifact)?, &self.name, &self.version);
+        let linked = link(&read_file(&artifact)?)
+            .map_err(|e| Failure::because(Code::BuildFailed, format!("cannot link `{}`", self.name), e))?;
+        let wasm = section::embed(&linked, &self.name, &self.version);
         gate(self, &wasm, request.max_size.or(self.settings.max_size.map(|b| b.0)))?;
         let folder = self.target.join("tamis");
         let path = folder.join(format!("{}.wasm", self.name));

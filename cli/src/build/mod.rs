@@ -1,10 +1,12 @@
 //! From a package to a wasm file that Envoy would load.
 
 mod cargo;
+mod link;
 mod profile;
 mod section;
 
 pub use cargo::{Package, packages};
+pub use link::link;
 pub use section::SECTION;
 
 pub(crate) use cargo::target_installed;

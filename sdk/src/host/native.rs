@@ -157,7 +157,7 @@ pub(crate) fn route_callouts(_root: u32) {}
 
 pub(crate) fn http_call(
     cluster: &str,
-    headers: Vec<(&str, &str)>,
+    headers: &[(&str, &str)],
     body: &[u8],
     timeout: Duration,
 ) -> Result<u32> {

@@ -1,20 +1,23 @@
 //! The host of a real filter, and the only file that names the proxy-wasm crate.
 //!
 //! From the crate come the exported callbacks with their dispatcher, the allocator export and the ABI marker:
-//! linking it exports them anyway, and exporting our own beside them is a duplicate symbol. Its wrappers of
-//! host functions panic on statuses they do not expect and on bytes that are not UTF-8, so those functions
-//! are imported here again and give statuses. The one wrapper in use is `dispatch_http_call`, since only it
-//! tells the dispatcher about a token. See docs/decisions/0001-one-async-function.md.
+//! linking it exports them anyway. The dispatcher leads to [`doors`], which `tamis build` puts in its place. Its
+//! wrappers of host functions panic on statuses they do not expect and on bytes that are not UTF-8, so those
+//! functions are imported here again and give statuses. The one wrapper in use is `dispatch_http_call`, since
+//! only it tells the dispatcher about a token. See docs/decisions/0001-one-async-function.md and
+//! 0004-own-dispatcher.md.
 
-use crate::callout;
-use crate::exchange::Exchange;
 use crate::filter::{Filter, make};
 use crate::log;
 use crate::streams;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use std::rc::Rc;
+use proxy_wasm::types::Action;
 use std::time::Duration;
-use tamis_abi::{Action, BufferType, LogLevel, MapType, MetricType, Status, StreamType};
+use tamis_abi::{BufferType, LogLevel, MapType, MetricType, Status, StreamType};
+
+mod doors;
+
+use doors::Call;
 
 type Result<T> = std::result::Result<T, Status>;
 
@@ -177,19 +180,49 @@ pub(crate) fn set_effective_context(id: u32) -> Result<()> {
 /// root in a callback of ours that does nothing is how to change that. Only in callbacks of streams, since the
 /// crate's roots are borrowed in those of roots.
 pub(crate) fn route_callouts(root: u32) {
+    tamis_route_callouts(root);
+}
+
+/// As long as the crate's dispatcher is there, see [`doors`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn tamis_route_callouts(root: u32) {
     // SAFETY: a safe function of the crate by its exported name, with its type.
     unsafe { proxy_on_queue_ready(root, 0) };
 }
 
 pub(crate) fn http_call(
     cluster: &str,
-    headers: Vec<(&str, &str)>,
+    headers: &[(&str, &str)],
     body: &[u8],
     timeout: Duration,
 ) -> Result<u32> {
-    let body = if body.is_empty() { None } else { Some(body) };
-    proxy_wasm::hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout)
-        .map_err(|status| Status(status as u32))
+    doors::wants_http_call_response();
+    let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    let mut token = 0;
+    let status = tamis_http_call(&Call { cluster, headers, body, timeout_ms }, &mut token);
+    doors::token(status, token)
+}
+
+/// As long as the crate's dispatcher is there, see [`doors`]: it has to know about the token.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn tamis_http_call(call: &Call<'_>, token: &mut u32) -> u32 {
+    let body = if call.body.is_empty() { None } else { Some(call.body) };
+    let timeout = Duration::from_millis(call.timeout_ms.into());
+    match proxy_wasm::hostcalls::dispatch_http_call(
+        call.cluster,
+        call.headers.to_vec(),
+        body,
+        Vec::new(),
+        timeout,
+    ) {
+        Ok(made) => {
+            *token = made;
+            0
+        }
+        Err(status) => status as u32,
+    }
 }
 
 pub(crate) fn shared_get(key: &[u8]) -> Result<(Vec<u8>, u32)> {
@@ -259,18 +292,38 @@ pub(crate) fn random(out: &mut [u8]) -> Result<()> {
 }
 
 pub(crate) fn set_tick(ms: u32) -> Result<()> {
+    doors::wants_tick();
     // SAFETY: see above.
     done(unsafe { proxy_set_tick_period_milliseconds(ms) })
 }
 
 /// Says that the filter has a hook for request bodies.
-pub(crate) fn mark_request_body() {}
+pub(crate) fn mark_request_body() {
+    doors::wants_request_body();
+    doors::wants_request_trailers();
+}
 
 /// Says that the filter has a hook for response bodies.
-pub(crate) fn mark_response_body() {}
+pub(crate) fn mark_response_body() {
+    doors::wants_response_body();
+    doors::wants_response_trailers();
+}
 
-/// What `_initialize` does: `export!` calls it.
+/// What `_initialize` does, `export!` calls it: everything happens in the crate's dispatcher.
 pub(crate) fn start<F: Filter>() {
+    start_alone::<F>();
+    proxy_wasm::set_root_context(|id| {
+        doors::context_create(id, 0);
+        Box::new(Root { id })
+    });
+    proxy_wasm::set_http_context(|id, root| {
+        doors::context_create(id, root);
+        Box::new(Stream { id })
+    });
+}
+
+/// What it does when `tamis build` put our own callbacks in the crate's place.
+pub(crate) fn start_alone<F: Filter>() {
     #[cfg(target_os = "wasi")]
     // SAFETY: the linker makes this function; a reactor has to call it once, before anything else.
     unsafe {
@@ -278,14 +331,6 @@ pub(crate) fn start<F: Filter>() {
     };
     std::panic::set_hook(Box::new(|panic| log::critical!("{panic}")));
     streams::set_make(make::<F>);
-    proxy_wasm::set_root_context(|id| {
-        streams::create(id, 0);
-        Box::new(Root { id })
-    });
-    proxy_wasm::set_http_context(|id, root| {
-        streams::create(id, root);
-        Box::new(Stream { id })
-    });
 }
 
 struct Root {
@@ -293,25 +338,22 @@ struct Root {
 }
 
 impl Context for Root {
-    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
-        callout::answered(self.id, token, headers, body);
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, trailers: usize) {
+        doors::http_call_response(self.id, token, headers, body, trailers);
     }
 
     fn on_done(&mut self) -> bool {
-        streams::done(self.id);
-        true
+        doors::done(self.id) != 0
     }
 }
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        streams::root(self.id).is_some_and(|root| root.configure(size))
+        doors::configure(self.id, size) != 0
     }
 
     fn on_tick(&mut self) {
-        if let Some(root) = streams::root(self.id) {
-            root.tick();
-        }
+        doors::tick(self.id);
     }
 }
 
@@ -319,44 +361,38 @@ struct Stream {
     id: u32,
 }
 
-impl Stream {
-    fn told(&self, phase: impl FnOnce(&Rc<Exchange>) -> Action) -> proxy_wasm::types::Action {
-        match streams::stream(self.id).map_or(Action::Continue, |exchange| phase(&exchange)) {
-            Action::Continue => proxy_wasm::types::Action::Continue,
-            _ => proxy_wasm::types::Action::Pause,
-        }
+impl Context for Stream {
+    fn on_done(&mut self) -> bool {
+        doors::done(self.id) != 0
     }
 }
 
-impl Context for Stream {
-    fn on_done(&mut self) -> bool {
-        streams::done(self.id);
-        true
-    }
+fn action(stop: u32) -> Action {
+    if stop == 0 { Action::Continue } else { Action::Pause }
 }
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> proxy_wasm::types::Action {
-        self.told(|exchange| exchange.request_headers(end))
+    fn on_http_request_headers(&mut self, count: usize, end: bool) -> Action {
+        action(doors::request_headers(self.id, count, end.into()))
     }
 
-    fn on_http_request_body(&mut self, size: usize, end: bool) -> proxy_wasm::types::Action {
-        self.told(|exchange| exchange.request_body(size, end))
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        action(doors::request_body(self.id, size, end.into()))
     }
 
-    fn on_http_request_trailers(&mut self, _count: usize) -> proxy_wasm::types::Action {
-        self.told(|exchange| exchange.request_trailers())
+    fn on_http_request_trailers(&mut self, count: usize) -> Action {
+        action(doors::request_trailers(self.id, count))
     }
 
-    fn on_http_response_headers(&mut self, _count: usize, end: bool) -> proxy_wasm::types::Action {
-        self.told(|exchange| exchange.response_headers(end))
+    fn on_http_response_headers(&mut self, count: usize, end: bool) -> Action {
+        action(doors::response_headers(self.id, count, end.into()))
     }
 
-    fn on_http_response_body(&mut self, size: usize, end: bool) -> proxy_wasm::types::Action {
-        self.told(|exchange| exchange.response_body(size, end))
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        action(doors::response_body(self.id, size, end.into()))
     }
 
-    fn on_http_response_trailers(&mut self, _count: usize) -> proxy_wasm::types::Action {
-        self.told(|exchange| exchange.response_trailers())
+    fn on_http_response_trailers(&mut self, count: usize) -> Action {
+        action(doors::response_trailers(self.id, count))
     }
 }

@@ -10,6 +10,7 @@ pub mod docs;
 mod edit;
 mod hash;
 mod literal;
+mod memo;
 mod path;
 mod query;
 mod request;

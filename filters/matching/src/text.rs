@@ -2,6 +2,7 @@
 
 use crate::ConfigError;
 use crate::literal::required;
+use crate::memo::Memo;
 use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
 
@@ -43,7 +44,7 @@ enum Kind {
     Suffix(Vec<u8>),
     Contains(Vec<u8>),
     /// With a text that every match holds, when one is known.
-    Regex(Box<Regex>, Option<Vec<u8>>),
+    Regex(Box<Regex>, Option<Vec<u8>>, Memo),
 }
 
 impl TextConfig {
@@ -97,7 +98,11 @@ fn kind(key: &str, pattern: &str, ignore_case: bool) -> Result<Kind, ConfigError
                 .size_limit(MAX_REGEX)
                 .build()
                 .map_err(|e| ConfigError::new(e.to_string()))?;
-            Kind::Regex(Box::new(regex), required(pattern, ignore_case).map(String::into_bytes))
+            Kind::Regex(
+                Box::new(regex),
+                required(pattern, ignore_case).map(String::into_bytes),
+                Memo::default(),
+            )
         }
     })
 }
@@ -111,9 +116,9 @@ impl Text {
             Kind::Prefix(p) => value.get(..p.len()).is_some_and(|head| same(head, p)),
             Kind::Suffix(p) => value.len().checked_sub(p.len()).is_some_and(|at| same(&value[at..], p)),
             Kind::Contains(p) => contains(value, p, self.ignore_case),
-            Kind::Regex(regex, literal) => {
+            Kind::Regex(regex, literal, memo) => {
                 literal.as_ref().is_none_or(|p| contains(value, p, self.ignore_case))
-                    && str::from_utf8(value).is_ok_and(|text| regex.is_match(text))
+                    && memo.get_or(value, || str::from_utf8(value).is_ok_and(|text| regex.is_match(text)))
             }
         }
     }

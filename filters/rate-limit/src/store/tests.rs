@@ -107,3 +107,11 @@ fn foreign_bytes_in_a_slot_hold_no_state() {
         assert!(spend(&table, &memory, limit(), (1, 2), 0, 1).unwrap().outcome.admitted);
     }
 }
+
+#[test]
+fn keys_of_slots_are_decimal() {
+    let table = Table::new("n", 16);
+    for slot in [0, 7, 10, 1_048_575, u64::MAX] {
+        assert_eq!(table.key(slot), format!("tamis.rate-limit/n/{slot}"));
+    }
+}

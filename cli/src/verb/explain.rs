@@ -89,8 +89,8 @@ fn fault(kind: FaultKind) -> &'static str {
              The first fault of the run is the one to look at."
         }
         FaultKind::WouldCrash => {
-            "The filter did something in a phase in which a real Envoy crashes, for instance it sent a reply \
-             while the stream is being logged."
+            "The filter did something in a phase in which a real Envoy crashes: it sent a reply or closed the \
+             stream while that is being logged, done or deleted, or resumed a response that has not begun."
         }
         FaultKind::WouldDuplicate => {
             "The filter resumed the stream from inside the very callback that should pause it. Envoy then sends \
@@ -99,6 +99,15 @@ fn fault(kind: FaultKind) -> &'static str {
         FaultKind::Stuck => {
             "The filter paused the stream, and no callout, timer or body is left that could resume it. In Envoy \
              the client waits for the idle timeout and gets 504."
+        }
+        FaultKind::BufferLimit => {
+            "The filter holds back more of a body than Envoy keeps (`per_connection_buffer_limit_bytes`, 1 MiB \
+             unless set). Envoy answers 413 for a request, 500 for a response, and resets the stream when the \
+             response headers are out already. Let pieces go, or hold them with a watermark."
+        }
+        FaultKind::LateReply => {
+            "The filter sent a reply after the response headers had left. Envoy cannot send it and resets the \
+             stream: the client sees a response that breaks off."
         }
         FaultKind::BodyLength => {
             "The body has another length than `content-length` says. That breaks the connection, and lets requests \

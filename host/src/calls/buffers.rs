@@ -6,8 +6,9 @@ use crate::stage::Desk;
 use tamis_abi::Status;
 
 const REQUEST_BODY: u32 = 0;
-const RESPONSE_BODY: u32 = 1;
+const UPSTREAM_DATA: u32 = 3;
 const CALL_BODY: u32 = 4;
+const GRPC_MESSAGE: u32 = 5;
 const VM_CONFIG: u32 = 6;
 const PLUGIN_CONFIG: u32 = 7;
 const LAST_BUFFER: u32 = 8;
@@ -19,7 +20,7 @@ const LAST_BUFFER: u32 = 8;
 fn bytes(desk: &Desk, kind: u32) -> Answer<&[u8]> {
     let at = desk.at.effective;
     match kind {
-        REQUEST_BODY | RESPONSE_BODY => Ok(body(desk, kind)),
+        REQUEST_BODY..=UPSTREAM_DATA => Ok(body(desk, kind)),
         // A call that broke has no body, not an empty one (row 14 of the conformance table).
         CALL_BODY => {
             let open = desk.callouts.open().filter(|a| !a.headers.is_empty());
@@ -32,16 +33,17 @@ fn bytes(desk: &Desk, kind: u32) -> Answer<&[u8]> {
             Ok(desk.plugins.get(at.filter).map_or(&[][..], |p| &p.config))
         }
         PLUGIN_CONFIG => Err(Stop::Tell(Status::NotFound)),
-        2..=LAST_BUFFER => Ok(&[]),
+        GRPC_MESSAGE | LAST_BUFFER => Ok(&[]),
         _ => Err(Stop::Tell(Status::BadArgument)),
     }
 }
 
 fn body(desk: &Desk, kind: u32) -> &[u8] {
     let at = desk.at.effective;
-    let (dir, stream) = (kind as usize, &desk.stream);
+    // Bodies of a stream are 0 and 1, data of a connection 2 and 3.
+    let (dir, stream) = (kind as usize & 1, &desk.stream);
     match stream.seats.get(at.filter) {
-        Some(seat) if at.stream => stream.lanes[dir].bytes(seat.sides[dir].body),
+        Some(seat) if at.stream && (kind > 1) == stream.tcp => stream.lanes[dir].bytes(seat.sides[dir].body),
         _ => &[],
     }
 }
@@ -71,17 +73,17 @@ pub(super) fn set(call: &mut Call<'_, '_>, kind: u32, start: u32, size: u32, dat
     let new = view.read(data, dlen)?;
     let at = desk.at.effective;
     match kind {
-        REQUEST_BODY | RESPONSE_BODY => {}
+        REQUEST_BODY..=UPSTREAM_DATA => {}
         CALL_BODY | PLUGIN_CONFIG => {
             bytes(desk, kind)?;
             return Err(Stop::Tell(Status::BadArgument));
         }
         _ => return Err(Stop::Tell(Status::BadArgument)),
     }
-    let dir = if kind == REQUEST_BODY { Dir::Request } else { Dir::Response };
+    let dir = if kind & 1 == 0 { Dir::Request } else { Dir::Response };
     let stream = &mut desk.stream;
     let which = match stream.seats.get(at.filter) {
-        Some(seat) if at.stream => seat.sides[dir as usize].body,
+        Some(seat) if at.stream && (kind > 1) == stream.tcp => seat.sides[dir as usize].body,
         _ => BodyView::Nothing,
     };
     let Some(body) = stream.lanes[dir as usize].bytes_mut(which) else {

@@ -3,7 +3,6 @@
 use super::{Answer, Call, Stop};
 use crate::stage::Action;
 use tamis_abi::Status;
-use tamis_traffic::FaultKind;
 
 /// 2 for an unknown or deleted context; other filters' contexts of the same VM are fine (docs/envoy.md 1.2).
 pub(super) fn set_effective(call: &mut Call<'_, '_>, id: u32) -> Answer {
@@ -68,12 +67,16 @@ pub(super) fn continue_stream(call: &mut Call<'_, '_>, stream: u32) -> Answer {
         return Ok(());
     }
     // Always the request's maps, whatever is continued; never the response's.
-    if let Some(seat) = desk.stream.seats.get_mut(at.filter) {
+    if let Some(seat) = desk.stream.seats.get_mut(at.filter).filter(|_| !desk.stream.tcp) {
         seat.open[0] = false;
         seat.open[1] = false;
-        seat.sides[0].body = crate::chain::BodyView::Nothing;
+        // What it holds back stays in reach, what just came does not (row 120 of the conformance table).
+        if !seat.sides[0].gathers {
+            seat.sides[0].body = crate::chain::BodyView::Nothing;
+        }
     }
-    if stream < 2 {
+    // A TCP connection has type 2, an HTTP stream 0 and 1; the others name nothing.
+    if (stream < 2) != desk.stream.tcp {
         desk.actions.push(Action::Continue { filter: at.filter, stream });
     }
     Ok(())
@@ -94,13 +97,8 @@ pub(super) fn close_stream(call: &mut Call<'_, '_>, stream: u32) -> Answer {
     }
     let desk = call.desk();
     let at = desk.at.effective;
-    if at.stream && stream < 2 {
-        if desk.at.phase == "proxy_on_log" || desk.at.phase == "proxy_on_done" {
-            desk.fault(
-                FaultKind::NotSupported,
-                Some(at.filter),
-                "`proxy_close_stream` at the end of a stream",
-            );
+    if at.stream && (stream < 2) != desk.stream.tcp {
+        if !desk.stream.tcp && super::reply::at_the_end(desk, "closing the stream") {
             return Ok(());
         }
         desk.actions.push(Action::Close { filter: at.filter });

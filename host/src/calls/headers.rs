@@ -81,7 +81,8 @@ pub(super) fn get(call: &mut Call<'_, '_>, map: u32, key: u32, klen: u32, at: u3
     let (view, desk) = call.split()?;
     let name = view.read(key, klen)?;
     let Some(headers) = readable(desk, map) else {
-        let logging = desk.stream.seats.get(desk.at.effective.filter).is_some_and(|s| s.logging);
+        let seat = desk.stream.seats.get(desk.at.effective.filter).filter(|_| !desk.stream.tcp);
+        let logging = seat.is_some_and(|s| s.logging);
         let status = if logging && map <= LAST_MAP { Status::NotFound } else { Status::BadArgument };
         return Err(Stop::Tell(status));
     };

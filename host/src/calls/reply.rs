@@ -2,7 +2,7 @@
 
 use super::{Answer, Call};
 use crate::chain::Reply;
-use crate::stage::Action;
+use crate::stage::{Action, Desk};
 use tamis_abi::pairs;
 use tamis_traffic::FaultKind;
 
@@ -24,15 +24,10 @@ pub(super) fn send(
     let body = view.read(body, blen)?;
     let headers = view.read(headers, hlen)?;
     let at = desk.at.effective;
-    if !at.stream {
+    if !at.stream || desk.stream.tcp {
         return Ok(());
     }
-    if matches!(desk.at.phase, "proxy_on_log" | "proxy_on_done" | "proxy_on_delete") {
-        desk.fault(
-            FaultKind::WouldCrash,
-            Some(at.filter),
-            "a local reply at the end of a stream crashes Envoy",
-        );
+    if at_the_end(desk, "a local reply") {
         return Ok(());
     }
     let Some(seat) = desk.stream.seats.get_mut(at.filter) else { return Ok(()) };
@@ -49,4 +44,14 @@ pub(super) fn send(
     }
     desk.actions.push(Action::Reply { filter: at.filter, reply: Box::new(reply) });
     Ok(())
+}
+
+/// In log, done and delete of a stream this crashes Envoy (docs/envoy.md 2.4, 2.5): then it is a fault and not done.
+pub(super) fn at_the_end(desk: &mut Desk, what: &str) -> bool {
+    let ends = matches!(desk.at.phase, "proxy_on_log" | "proxy_on_done" | "proxy_on_delete");
+    if ends {
+        let text = format!("{what} at the end of a stream crashes Envoy");
+        desk.fault(FaultKind::WouldCrash, Some(desk.at.effective.filter), text);
+    }
+    ends
 }

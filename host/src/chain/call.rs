@@ -87,6 +87,8 @@ impl Play<'_> {
         let mut asked = Asked::default();
         for action in std::mem::take(&mut self.desk.actions) {
             match action {
+                Action::Continue { filter, .. } if self.desk.stream.tcp => self.continue_reading(filter),
+                Action::Close { filter } if self.desk.stream.tcp => self.close_by_filter(filter),
                 Action::Continue { filter, stream } => {
                     let dir = if stream == 0 { Dir::Request } else { Dir::Response };
                     if inside == Some((filter, dir)) {
@@ -111,9 +113,8 @@ impl Play<'_> {
             return;
         }
         if dir == Dir::Response && !self.desk.stream.response_begun {
-            let text = "`proxy_continue_stream` for a response that has not begun is not supported yet";
-            self.desk.fault(FaultKind::NotSupported, Some(filter), text);
-            return;
+            let text = "resumed a response that has not begun: Envoy crashes";
+            return self.desk.fault(FaultKind::WouldCrash, Some(filter), text);
         }
         let position = self.index(dir, filter);
         if self.desk.stream.seats[filter].sides[dir as usize].gate != Gate::Open {
@@ -127,7 +128,7 @@ impl Play<'_> {
             return;
         }
         let stream = &mut self.desk.stream;
-        if stream.details.is_empty() {
+        if stream.details.is_empty() && !stream.response_begun {
             stream.details.push_str("wasm_close_stream");
         }
         stream.seats[filter].trace.answered = true;

@@ -9,6 +9,9 @@ use tamis_traffic::FaultKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {
     Go,
+    /// It resumed and said so again: what was held goes on, and then the following filters are asked once more,
+    /// with nothing (row 120 of the conformance table).
+    Twice,
     /// Keep it and show it again with what follows.
     Buffer,
     /// Keep it; the next callback shows only what is new.
@@ -100,9 +103,15 @@ impl Play<'_> {
     }
 
     /// Only a stream without a body survives this in Envoy, and only when the filter also says `Pause` (docs/envoy.md 2.4).
+    #[cold]
     fn resumed_in_headers(&mut self, dir: Dir, filter: usize, phase: &'static str, gate: Gate, eos: bool) {
         if gate != Gate::Open && eos {
             return;
+        }
+        self.desk.at.phase = phase;
+        if (gate, dir, eos) == (Gate::Open, Dir::Response, true) {
+            let what = "resumed a response without a body and returned continue: Envoy crashes";
+            return self.desk.fault(FaultKind::WouldCrash, Some(filter), what);
         }
         let what = match (gate, dir) {
             (Gate::Open, Dir::Request) => {
@@ -114,7 +123,6 @@ impl Play<'_> {
             (_, Dir::Request) => "resumed its request and returned pause: Envoy never sends the body",
             (_, Dir::Response) => "resumed its response and returned pause: Envoy never sends the body",
         };
-        self.desk.at.phase = phase;
         self.desk.fault(FaultKind::WouldDuplicate, Some(filter), what);
     }
 
@@ -157,6 +165,7 @@ impl Play<'_> {
             return Pass::Drop;
         }
         let pass = match result.unwrap_or(0) {
+            0 if asked.resumed => Pass::Twice,
             _ if asked.resumed => Pass::Go,
             0 => Pass::Go,
             1 => Pass::Buffer,
@@ -172,7 +181,7 @@ impl Play<'_> {
 
     /// With the headers still held, a body callback that lets go lets them go too.
     fn release_headers(&mut self, dir: Dir, filter: usize, pass: Pass) {
-        if pass == Pass::Go {
+        if matches!(pass, Pass::Go | Pass::Twice) {
             self.desk.stream.seats[filter].open[dir.headers()] = false;
         }
     }
@@ -202,11 +211,25 @@ impl Play<'_> {
         if result.unwrap_or(0) != 0 && !asked.resumed {
             return Pass::Buffer;
         }
+        if self.cut(dir) {
+            self.closed_in_trailers(dir, filter);
+        }
         let seat = &mut self.desk.stream.seats[filter];
         seat.open[dir.trailers()] = false;
         seat.open[dir.headers()] = false;
         let side = &mut seat.sides[dir as usize];
         (side.gathers, side.body) = (false, BodyView::Nothing);
         Pass::Go
+    }
+
+    /// It closed the stream in the response trailers and returned continue: Envoy goes on with contexts that it has
+    /// deleted (row 74d of the conformance table). In the request's trailers it does not.
+    #[cold]
+    fn closed_in_trailers(&mut self, dir: Dir, filter: usize) {
+        if dir == Dir::Response && filter > 0 {
+            let text = "closed the stream in the response trailers and returned continue: \
+                        Envoy calls the filters before it, whose contexts are deleted";
+            self.desk.fault(FaultKind::WouldCrash, Some(filter), text);
+        }
     }
 }

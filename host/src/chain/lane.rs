@@ -52,13 +52,17 @@ impl Play<'_> {
                 made_at = Some(position);
             }
             let gate = &mut self.desk.stream.seats[filter].sides[d].gate;
-            if pass == Pass::Go && *gate == Gate::Open {
+            let goes = matches!(pass, Pass::Go | Pass::Twice);
+            if goes && *gate == Gate::Open {
                 continue;
             }
-            if pass == Pass::Go {
+            if goes {
                 self.hold(dir, view, true);
                 if !self.cut(dir) {
                     self.resume(dir, position);
+                }
+                if pass == Pass::Twice && !ended && !self.cut(dir) {
+                    self.data(dir, position + 1, BodyView::Piece, false);
                 }
                 return;
             }

@@ -11,6 +11,7 @@ mod lane;
 mod out;
 mod reply;
 mod stream;
+mod tcp;
 mod wait;
 
 pub(crate) use reply::Reply;

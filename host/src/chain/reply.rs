@@ -1,6 +1,6 @@
 //! Replies that do not come from the upstream: a filter's, or the host's own (docs/envoy.md 2.5, 2.12).
 
-use super::{BodyView, Dir, Play, RESPONSE_HEADERS};
+use super::{BodyView, Dir, Gate, Play, RESPONSE_HEADERS};
 use crate::FailurePolicy;
 use tamis_traffic::{FaultKind, Headers, Message, Outcome};
 
@@ -35,6 +35,9 @@ impl Play<'_> {
         stream.details.clone_from(&reply.details);
         stream.lanes[Dir::Request as usize].aborted = true;
         if stream.lanes[Dir::Response as usize].headers_out {
+            if let Some(filter) = filter {
+                self.too_late(filter);
+            }
             return self.reset();
         }
         match filter {
@@ -110,9 +113,22 @@ impl Play<'_> {
         self.local_reply(None, reply);
     }
 
+    /// The reply cannot be sent any more (docs/envoy.md 2.5).
+    #[cold]
+    fn too_late(&mut self, filter: usize) {
+        let text = "replied after the response headers had left: Envoy resets the stream";
+        self.desk.fault(FaultKind::LateReply, Some(filter), text);
+    }
+
     /// More is held back than the buffer limit allows (docs/envoy.md 2.3).
     #[cold]
     pub(super) fn too_large(&mut self, dir: Dir) {
+        let (held, limit) = (self.desk.stream.lanes[dir as usize].held.len(), self.desk.profile.buffer_limit);
+        let holds = |filter: &usize| self.desk.stream.seats[*filter].sides[dir as usize].gate != Gate::Open;
+        let filter = (0..self.count()).find(holds);
+        let half = if dir == Dir::Request { "request" } else { "response" };
+        let text = format!("holds {held} bytes of the {half}, Envoy keeps {limit}");
+        self.desk.fault(FaultKind::BufferLimit, filter, text);
         match dir {
             Dir::Request => {
                 self.local_reply(None, Reply::host(413, "Payload Too Large", "request_payload_too_large"));

@@ -170,6 +170,10 @@ impl Lane {
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     pub(crate) alive: bool,
+    /// It is a TCP connection: lanes hold data, there are no maps.
+    pub(crate) tcp: bool,
+    /// Who closed that connection, by the number of the ABI.
+    pub(crate) closer: u32,
     pub(crate) maps: [Map; 4],
     pub(crate) lanes: [Lane; 2],
     pub(crate) seats: Vec<Seat>,
@@ -194,7 +198,7 @@ impl Stream {
         self.seats.resize_with(filters, Seat::default);
         self.details.clear();
         (self.alive, self.response_begun, self.local) = (true, false, false);
-        (self.grpc, self.http2, self.head) = (false, false, false);
+        (self.grpc, self.http2, self.head, self.tcp) = (false, false, false, false);
     }
 
     /// Notes for the filter's trace whether what it wrote since the last look made a difference. `exchange` is

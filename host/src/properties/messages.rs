@@ -42,8 +42,9 @@ pub(super) fn response<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
     match name {
         b"code" => view.response_code.map(|code| Value::number(code.into())),
         b"code_details" => {
-            let details = if view.code_details.is_empty() { "via_upstream" } else { view.code_details };
-            view.response_code.map(|_| Value::text(details))
+            // A stream that was closed has details and no code (row 74 of the conformance table).
+            let own = Some(view.code_details).filter(|details| !details.is_empty());
+            own.or(view.response_code.map(|_| "via_upstream")).map(Value::text)
         }
         b"flags" => Some(Value::number(flags::bits(view))),
         b"grpc_status" => view.response_code.map(|code| Value::number(grpc_status(code, view))),

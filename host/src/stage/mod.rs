@@ -1,6 +1,7 @@
 //! The public face: a chain of filters that plays exchanges.
 
 mod builder;
+mod connection;
 mod desk;
 mod error;
 mod life;

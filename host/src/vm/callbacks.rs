@@ -40,6 +40,11 @@ callbacks! {
     on_response_headers_0_1_0 = "proxy_on_response_headers", (u32, u32) -> u32;
     on_response_body = "proxy_on_response_body", (u32, u32, u32) -> u32;
     on_response_trailers = "proxy_on_response_trailers", (u32, u32) -> u32;
+    on_new_connection = "proxy_on_new_connection", (u32) -> u32;
+    on_downstream_data = "proxy_on_downstream_data", (u32, u32, u32) -> u32;
+    on_upstream_data = "proxy_on_upstream_data", (u32, u32, u32) -> u32;
+    on_downstream_close = "proxy_on_downstream_connection_close", (u32, u32) -> ();
+    on_upstream_close = "proxy_on_upstream_connection_close", (u32, u32) -> ();
     on_http_call_response = "proxy_on_http_call_response", (u32, u32, u32, u32, u32) -> ();
     on_done = "proxy_on_done", (u32) -> u32;
     on_log = "proxy_on_log", (u32) -> ();

@@ -118,6 +118,22 @@ fn envoy_2_3_content_length_is_never_repaired_but_reported() {
     assert_eq!(playback.upstream.get().unwrap().headers.text("content-length"), Some("4"));
     let unchanged = check(&body_callback("request", "", GO), &exchange, &["4", "0", "0", "1"]);
     assert_eq!(faults(&unchanged).len(), 0);
+    // The same for responses, for HTTP/2, and for a length that is only promised by the filter.
+    let longer = body_callback(
+        "response",
+        "(drop (call $set_buffer (i32.const 1) (i32.const 0) (i32.const 99) 'longer'))",
+        GO,
+    );
+    for protocol in [Protocol::Http11, Protocol::Http2] {
+        let mut exchange = Exchange { protocol, ..post(&["x"]) };
+        exchange.response.get_mut().unwrap().headers.push(b"content-length", b"2");
+        assert_eq!(faults(&play(&mut crate::guest::stage(&longer), &exchange)), ["body-length"]);
+        exchange.response.get_mut().unwrap().headers.remove(b"content-length");
+        assert_eq!(faults(&play(&mut crate::guest::stage(&longer), &exchange)).len(), 0);
+    }
+    let promise = r#"(func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+        (drop (call $add (i32.const 2) 'content-length' '9')) (i32.const 0))"#;
+    assert_eq!(faults(&play(&mut crate::guest::stage(promise), &post(&["x"]))), ["body-length"]);
 }
 
 const PAUSE: &str =
@@ -190,12 +206,14 @@ fn envoy_2_3_more_than_the_buffer_limit_is_413_and_500() {
     };
     let playback = check(&hold("request"), &post(&[&large]), &[]);
     assert_eq!((reply_status(&playback), playback.outcome), (Some("413"), Outcome::Failed));
+    assert_eq!((faults(&playback), playback.faults[0].filter), (vec!["buffer-limit"], Some(0)));
     // Headers held for flow control only: no limit bites.
     assert_eq!(check(PAUSE, &post(&[&large]), &[]).outcome, Outcome::Stuck);
     let mut exchange = get();
     exchange.response.get_mut().unwrap().body.bytes = large.into_bytes();
     let playback = check(&hold("response"), &exchange, &[]);
     assert_eq!(playback.outcome, Outcome::Reset, "headers are out: the stream is reset");
+    assert_eq!((faults(&playback), playback.faults[0].filter), (vec!["buffer-limit"], Some(0)));
 }
 
 #[test]

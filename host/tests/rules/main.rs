@@ -8,4 +8,5 @@ mod failure;
 mod headers;
 mod lifecycle;
 mod replies;
+mod tcp;
 mod world;

@@ -48,7 +48,8 @@ fn envoy_2_5_a_reply_from_the_response_phase_passes_all_filters_by() {
 #[test]
 fn envoy_2_5_a_reply_in_the_response_body_resets_the_stream() {
     let playback = check(&on("response_body", "(call $reply (i32.const 500) 'b')"), &post(&["x"]), &["0"]);
-    assert_eq!(playback.outcome, Outcome::Reset);
+    assert_eq!((playback.outcome, faults(&playback)), (Outcome::Reset, vec!["late-reply"]));
+    assert_eq!(playback.faults[0].filter, Some(0));
 }
 
 #[test]
@@ -114,6 +115,8 @@ fn envoy_2_4_resuming_inside_the_headers_phase() {
             stream * 2
         )
     };
+    let bodiless = play(&mut stage(&resume("response", 1, 0)), &get());
+    assert_eq!(faults(&bodiless), ["would-crash-envoy"]);
     for (exchange, result, want) in [(get(), 0, 1), (get(), 1, 0), (post(&["x"]), 0, 1), (post(&["x"]), 1, 1)]
     {
         // The request's map is gone at once.
@@ -133,4 +136,38 @@ fn envoy_2_4_statuses_of_continue_and_close() {
     let playback = check(&on("request_headers", "(call $num (call $close (i32.const 0)))"), &get(), &["0"]);
     assert_eq!((playback.outcome, playback.details.as_str()), (Outcome::Reset, "wasm_close_stream"));
     assert!(playback.reply.is_none());
+}
+
+#[test]
+fn envoy_2_4_a_response_that_has_not_begun_cannot_be_resumed() {
+    for phase in ["request_headers", "request_body"] {
+        let playback = check(
+            &on(phase, "(call $num (call $continue (i32.const 1)))"),
+            &get(),
+            &["0"][..usize::from(phase == "request_headers")],
+        );
+        assert_eq!(playback.outcome, Outcome::Forwarded);
+        let want: &[&str] = if phase == "request_headers" { &["would-crash-envoy"] } else { &[] };
+        assert_eq!(faults(&playback), want);
+    }
+}
+
+#[test]
+fn envoy_2_4_closing_at_the_end_of_a_stream_is_a_finding_and_resuming_there_is_nothing() {
+    for (phase, result) in [("log", ""), ("done", "(i32.const 1)"), ("delete", "")] {
+        let ty = if result.is_empty() { "" } else { "(result i32)" };
+        let at = |call: &str| {
+            format!(
+                r#"(func (export "proxy_on_{phase}") (param i32) {ty} (call $num (call {call})) {result})"#
+            )
+        };
+        let closed = check(&at("$close (i32.const 0)"), &get(), &["0"]);
+        assert_eq!(
+            (faults(&closed), closed.outcome),
+            (vec!["would-crash-envoy"], Outcome::Forwarded),
+            "{phase}"
+        );
+        let resumed = check(&at("$continue (i32.const 1)"), &get(), &["0"]);
+        assert_eq!((faults(&resumed), resumed.outcome), (vec![], Outcome::Forwarded), "{phase}");
+    }
 }

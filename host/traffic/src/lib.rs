@@ -5,6 +5,7 @@
 //! Nothing here knows wasmtime, the command line or the network.
 
 pub mod compare;
+mod connection;
 mod encode;
 mod exchange;
 pub mod expect;
@@ -21,6 +22,7 @@ mod verdict;
 pub mod write;
 
 pub use compare::{compare, compare_into, compare_playbacks};
+pub use connection::{Connection, Event, Party};
 pub use exchange::{Attributes, Body, Exchange, Gap, Message, Peer, Place, Protocol, Provenance, Side};
 pub use headers::Headers;
 pub use playback::{Blame, Callout, Cost, Fault, FaultKind, FilterTrace, Log, LogLevel, Outcome, Playback};

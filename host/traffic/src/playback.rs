@@ -184,12 +184,16 @@ faults! {
     OutOfMemory = "out-of-memory", Filter;
     /// The filter's VM died earlier; policy decided about this exchange.
     DeadVm = "dead-vm", Filter;
-    /// A call that Envoy forbids in this phase, where Envoy would crash or hang (a reply in `on_log`).
+    /// A call that crashes Envoy in this phase (a reply in `on_log`).
     WouldCrash = "would-crash-envoy", Filter;
     /// A resume inside its own phase: Envoy duplicates or hangs the stream.
     WouldDuplicate = "would-duplicate", Filter;
     /// Paused and nothing left that could resume the stream: Envoy answers 504 after its idle timeout.
     Stuck = "stuck", Filter;
+    /// More body is held back than the buffer limit allows: Envoy answers 413 or 500, or resets the stream.
+    BufferLimit = "buffer-limit", Filter;
+    /// A reply after the response headers went out: Envoy resets the stream.
+    LateReply = "late-reply", Filter;
     /// The body's length and `content-length` differ: corrupts the connection, a request smuggling risk.
     BodyLength = "body-length", Filter;
     /// Headers that the router or codec refuses (a removed `:method`, a newline in a value).

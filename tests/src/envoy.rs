@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -92,6 +92,20 @@ impl Envoy {
         self.lines.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
 
+    /// How it ended, if it ends by itself within this time.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn ended(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
+        let end = Instant::now() + limit;
+        loop {
+            match self.child.try_wait()? {
+                None if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
+                status => return Ok(status),
+            }
+        }
+    }
+
     fn wait_ready(&mut self, admin: &Path) -> Result<()> {
         let end = Instant::now() + START_LIMIT;
         loop {
@@ -168,10 +182,15 @@ pub fn address(port: u16) -> Value {
 pub fn cluster(name: &str, at: Option<SocketAddr>) -> Value {
     let hosts: Vec<Value> =
         at.iter().map(|a| json!({ "endpoint": { "address": address(a.port()) } })).collect();
+    let http1 = json!({ "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } },
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions" });
     json!({
         "name": name,
         "type": "STATIC",
         "connect_timeout": "2s",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http1,
+        },
         "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": hosts }] },
     })
 }
@@ -179,13 +198,18 @@ pub fn cluster(name: &str, at: Option<SocketAddr>) -> Value {
 /// An HTTP listener with these filters in front of `cluster`. Envoy adds as little of its own as it can:
 /// no request id, no timing headers.
 pub fn listener(name: &str, filters: &[Value], cluster: &str) -> Value {
+    listener_with_limit(name, filters, cluster, None)
+}
+
+/// As [`listener`], holding back at most `limit` bytes for a filter (`per_connection_buffer_limit_bytes`).
+pub fn listener_with_limit(name: &str, filters: &[Value], cluster: &str, limit: Option<u32>) -> Value {
     let kind = "type.googleapis.com/envoy.extensions.filters";
     let mut filters = filters.to_vec();
     filters.push(json!({ "name": "router", "typed_config": {
         "@type": format!("{kind}.http.router.v3.Router"), "suppress_envoy_headers": true,
     }}));
     let route = json!({ "match": { "prefix": "/" }, "route": { "cluster": cluster, "timeout": "10s" } });
-    json!({
+    let mut listener = json!({
         "name": name,
         "address": address(0),
         "filter_chains": [{ "filters": [{ "name": "hcm", "typed_config": {
@@ -194,10 +218,33 @@ pub fn listener(name: &str, filters: &[Value], cluster: &str) -> Value {
             "generate_request_id": false,
             "server_header_transformation": "PASS_THROUGH",
             "stream_idle_timeout": "1s",
+            "http_protocol_options": { "enable_trailers": true },
             "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [route] }] },
             "http_filters": filters,
         }}]}],
-    })
+    });
+    if let Some(limit) = limit {
+        listener["per_connection_buffer_limit_bytes"] = json!(limit);
+    }
+    listener
+}
+
+/// A TCP listener with these network filters in front of `cluster`.
+pub fn tcp_listener(name: &str, filters: &[Value], cluster: &str) -> Value {
+    let mut filters = filters.to_vec();
+    filters.push(json!({ "name": "tcp", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": name,
+        "cluster": cluster,
+    }}));
+    json!({ "name": name, "address": address(0), "filter_chains": [{ "filters": filters }] })
+}
+
+/// A filter of [`filter`] as one for TCP connections.
+pub fn network(mut filter: Value) -> Value {
+    filter["typed_config"]["@type"] =
+        "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm".into();
+    filter
 }
 
 /// A Wasm filter of the chain. `extra` holds further fields of its `PluginConfig`.

@@ -1,6 +1,6 @@
 //! A row of the conformance table: filters, exchanges, peers. Read from YAML.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,11 @@ pub struct Row {
     /// The filters, first first. Each is the scripted guest.
     pub chain: Vec<Filter>,
     /// The exchanges, played one after another.
+    #[serde(default)]
     pub exchanges: Vec<Step>,
+    /// TCP connections, played one after another: the chain is of network filters then.
+    #[serde(default)]
+    pub connections: Vec<Vec<Act>>,
     /// What the clusters of callouts answer, call after call; the last answer stays. A cluster that is not
     /// here is unknown to the proxy; one with an empty list has no hosts.
     #[serde(default)]
@@ -25,6 +29,68 @@ pub struct Row {
     /// Time to pass after the last exchange, milliseconds: ticks and late answers.
     #[serde(default)]
     pub afterwards: u64,
+    /// The most bytes that Envoy holds back for a filter; its default unless said.
+    #[serde(default)]
+    pub buffer_limit: Option<u32>,
+    /// The back-off of `FAIL_RELOAD`, milliseconds; Envoy's default unless said. Envoy adds jitter.
+    #[serde(default)]
+    pub reload_backoff: Option<u64>,
+    /// Codes of the faults that our host reports over the whole row, in order; not looked at unless said.
+    #[serde(default)]
+    pub faults: Option<Vec<String>>,
+    /// Why our host does not do on the wire what Envoy does. What it does instead is in `NAME.host.txt`.
+    #[serde(default)]
+    pub deviates: Option<String>,
+}
+
+/// A step of a TCP connection; a little time passes before each.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// The client sends.
+    Client(Piece),
+    /// The upstream sends.
+    Upstream(Piece),
+    /// The client sends no more.
+    ClientEnds,
+    /// The upstream sends no more.
+    UpstreamEnds,
+}
+
+/// A piece of a body: text, or a text many times over.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Piece {
+    /// As it is.
+    Text(String),
+    /// For what is larger than a limit.
+    Many {
+        /// The text.
+        repeat: String,
+        /// How often.
+        times: usize,
+    },
+}
+
+impl Piece {
+    /// Its bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.clone().into_bytes(),
+            Self::Many { repeat, times } => repeat.repeat(*times).into_bytes(),
+        }
+    }
+}
+
+impl From<&str> for Piece {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+/// All bytes of a body.
+pub fn whole(body: &[Piece]) -> Vec<u8> {
+    body.iter().flat_map(Piece::bytes).collect()
 }
 
 /// A filter of the chain.
@@ -73,9 +139,15 @@ pub struct Step {
     /// Headers of the request, in order. The scripts of the filters are added behind them.
     pub headers: Vec<(String, String)>,
     /// The request's body, piece by piece.
-    pub body: Vec<String>,
+    pub body: Vec<Piece>,
+    /// The trailers behind it; over HTTP/1 they need `chunked`.
+    pub trailers: Vec<(String, String)>,
     /// The body is sent in chunks instead of with a content-length.
     pub chunked: bool,
+    /// Headers whose values are not text, in hexadecimal digits.
+    pub hex_headers: Vec<(String, String)>,
+    /// Time to pass before the exchange, milliseconds.
+    pub before: u64,
     /// The client speaks HTTP/2.
     pub http2: bool,
     /// Scripts by the name of the filter; `*` is for all.
@@ -96,15 +168,17 @@ impl Step {
     }
 
     /// All headers that the client sends after the host, with the scripts and the content-length.
-    pub fn all_headers(&self) -> Vec<(String, String)> {
+    pub fn all_headers(&self) -> Vec<(String, Vec<u8>)> {
         let mut all = self.headers.clone();
         for (name, script) in &self.script {
             let name = if name == "*" { "x-script".into() } else { format!("x-script-{name}") };
             all.push((name, script.split_whitespace().collect::<Vec<_>>().join(" ")));
         }
         if !self.body.is_empty() && !self.chunked {
-            all.push(("content-length".into(), self.body.concat().len().to_string()));
+            all.push(("content-length".into(), whole(&self.body).len().to_string()));
         }
+        let mut all: Vec<_> = all.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
+        all.extend(self.hex_headers.iter().map(|(name, digits)| (name.clone(), unhex(digits))));
         all
     }
 }
@@ -118,7 +192,9 @@ pub struct Answer {
     /// Headers in order.
     pub headers: Vec<(String, String)>,
     /// The body, piece by piece.
-    pub body: Vec<String>,
+    pub body: Vec<Piece>,
+    /// The trailers behind it; they need `chunked`.
+    pub trailers: Vec<(String, String)>,
     /// The body is sent in chunks instead of with a content-length.
     pub chunked: bool,
     /// Milliseconds before the answer starts.
@@ -133,6 +209,7 @@ impl Default for Answer {
             status: 200,
             headers: Vec::new(),
             body: Vec::new(),
+            trailers: Vec::new(),
             chunked: false,
             after: 0,
             end: End::default(),
@@ -147,10 +224,16 @@ impl Answer {
         if self.chunked {
             all.push(("transfer-encoding".into(), "chunked".into()));
         } else if self.status != 204 {
-            all.push(("content-length".into(), self.body.concat().len().to_string()));
+            all.push(("content-length".into(), whole(&self.body).len().to_string()));
         }
         all
     }
+}
+
+/// Bytes from hexadecimal digits; what is none ends them.
+fn unhex(digits: &str) -> Vec<u8> {
+    let pair = |at| digits.get(at..at + 2).and_then(|d| u8::from_str_radix(d, 16).ok());
+    (0..digits.len()).step_by(2).map_while(pair).collect()
 }
 
 /// How an answer goes.
@@ -174,7 +257,12 @@ pub enum End {
 /// With file, line and column of what is not understood.
 pub fn read(path: &Path) -> Result<(String, Row)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let row = serde_saphyr::from_str(&text).with_context(|| format!("{} is no row", path.display()))?;
+    let row: Row = serde_saphyr::from_str(&text).with_context(|| format!("{} is no row", path.display()))?;
+    ensure!(
+        row.exchanges.is_empty() != row.connections.is_empty(),
+        "{}: exchanges or connections",
+        path.display()
+    );
     let name = path.file_stem().context("a row needs a name")?.to_string_lossy().into_owned();
     Ok((name, row))
 }

@@ -5,8 +5,9 @@
 //! goes before the configuration's.
 //!
 //! Phases: `create vm conf tick call log done delete`, `rqh rqb rqt` for the request's headers, body and
-//! trailers, `rsh rsb rst` for the response's. Beyond the plain host calls (see `ops`) there are: `ret N`
-//! (what the callback returns), `trap`, `loop`, `call CLUSTER TIMEOUT PAIRS BODY`, and `eff last|root|N`,
+//! trailers, `rsh rsb rst` for the response's; of a TCP connection `new`, `down` and `up` for data of either
+//! side, `downclose` and `upclose`. Beyond the plain host calls (see `ops`) there are: `ret N`
+//! (what the callback returns), `hush` (as the first one: the callback does not say that it came), `trap`, `loop`, `call CLUSTER TIMEOUT PAIRS BODY`, and `eff last|root|N`,
 //! where `last` is the stream whose call was answered.
 #![cfg(target_family = "wasm")]
 
@@ -78,7 +79,9 @@ fn play(id: u32, owner: u32, phase: &'static str, facts: &str, otherwise: u32, l
         (root.name.clone(), own.unwrap_or("").to_owned())
     });
     let me = if with(|s| s.streams.contains_key(&id)) { id.to_string() } else { "root".into() };
-    ops::log(&format!("~{name}/{me} {phase}{facts}"));
+    if !block.trim_start().starts_with("hush") {
+        ops::log(&format!("~{name}/{me} {phase}{facts}"));
+    }
     let mut value = otherwise;
     for op in block.split(';').map(str::trim).filter(|op| !op.is_empty()) {
         let words: Vec<&str> = op.split(' ').filter(|w| !w.is_empty()).collect();
@@ -88,6 +91,7 @@ fn play(id: u32, owner: u32, phase: &'static str, facts: &str, otherwise: u32, l
                 value = rest.first().and_then(|w| w.parse().ok()).unwrap_or(0);
                 continue;
             }
+            "hush" => continue,
             "trap" => {
                 ops::log(&format!("~{name}/{me}   trap"));
                 core::arch::wasm32::unreachable()
@@ -216,6 +220,8 @@ phases! {
     proxy_on_request_body = "rqb", "size";
     proxy_on_response_headers = "rsh", "n";
     proxy_on_response_body = "rsb", "size";
+    proxy_on_downstream_data = "down", "size";
+    proxy_on_upstream_data = "up", "size";
 }
 
 /// Request trailers.
@@ -228,6 +234,24 @@ pub extern "C" fn proxy_on_request_trailers(id: u32, count: u32) -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_response_trailers(id: u32, count: u32) -> u32 {
     play(id, id, "rst", &format!(" n={count}"), 0, id)
+}
+
+/// A TCP connection.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_new_connection(id: u32) -> u32 {
+    play(id, id, "new", "", 0, id)
+}
+
+/// The downstream connection is closed.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_downstream_connection_close(id: u32, peer: u32) {
+    play(id, id, "downclose", &format!(" peer={peer}"), 0, id);
+}
+
+/// The upstream connection is closed.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_upstream_connection_close(id: u32, peer: u32) {
+    play(id, id, "upclose", &format!(" peer={peer}"), 0, id);
 }
 
 /// The stream or root is about to end.

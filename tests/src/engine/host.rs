@@ -1,13 +1,16 @@
 //! Rows played by our host.
 
 use super::{Observed, VM_PREFIX, real::configuration};
-use crate::peer::{CUT, Seen};
-use crate::row::{self, End, Filter, Policy, Row, Step};
+use crate::peer::{BETWEEN, CUT, Seen};
+use crate::row::{self, Act, End, Filter, Piece, Policy, Row, Step};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tamis_host::{Answer, Answers, Engine, FailurePolicy, FilterSpec, Module, Stage};
-use tamis_traffic::{Body, Callout, Exchange, Headers, Log, Message, Outcome, Playback, Protocol, Slot};
+use tamis_host::{Answer, Answers, Engine, FailurePolicy, FilterSpec, Module, Profile, Stage};
+use tamis_traffic::{
+    Body, Callout, Connection, Event, Exchange, Headers, Log, Message, Outcome, Party, Playback, Protocol,
+    Slot,
+};
 
 /// The host that all requests name.
 const HOST: &str = "shop.test";
@@ -17,7 +20,10 @@ const HOST: &str = "shop.test";
 /// # Errors
 /// When the stage does not start.
 pub fn play(engine: &Engine, guest: &Module, name: &str, row: &Row) -> Result<Observed> {
-    let mut builder = Stage::builder(engine).answers(Box::new(Told::new(row)));
+    let mut profile = Profile::default();
+    profile.buffer_limit = row.buffer_limit.map_or(profile.buffer_limit, u64::from);
+    profile.reload_backoff = row.reload_backoff.map_or(profile.reload_backoff, Duration::from_millis);
+    let mut builder = Stage::builder(engine).answers(Box::new(Told::new(row))).profile(profile);
     for filter in &row.chain {
         builder = builder.filter(spec(name, filter, guest));
     }
@@ -30,11 +36,23 @@ pub fn play(engine: &Engine, guest: &Module, name: &str, row: &Row) -> Result<Ob
     let mut playback = Playback::default();
     pass(&mut stage, row.beforehand, &mut playback, &mut seen);
     for step in &row.exchanges {
+        pass(&mut stage, step.before, &mut playback, &mut seen);
         playback.clear();
         stage.play(&exchange(step), &mut playback);
         take(&playback, &mut seen);
         seen.upstream.extend(playback.upstream.get().map(|m| request_seen(m, false)));
         seen.client.push(client_seen(&playback, step));
+    }
+    for acts in &row.connections {
+        playback.clear();
+        stage.play_connection(&connection(acts), &mut playback);
+        take(&playback, &mut seen);
+        let end = |message: &Message| {
+            let odd = if playback.outcome == Outcome::Reset { vec!["closed".into()] } else { Vec::new() };
+            Seen { start: "connection".into(), body: message.body.bytes.clone(), odd, ..Seen::default() }
+        };
+        seen.upstream.extend(playback.upstream.get().map(end));
+        seen.client.push(end(playback.reply.get().unwrap_or(&Message::default())));
     }
     pass(&mut stage, row.afterwards, &mut playback, &mut seen);
     Ok(seen)
@@ -46,6 +64,22 @@ fn pass(stage: &mut Stage, milliseconds: u64, playback: &mut Playback, seen: &mu
         stage.advance(Duration::from_millis(milliseconds), playback);
         take(playback, seen);
     }
+}
+
+/// Each step takes its time, as with real peers.
+fn connection(acts: &[Act]) -> Connection {
+    let step = u64::try_from(BETWEEN.as_nanos()).unwrap_or(u64::MAX);
+    let event = |(act, number): (&Act, u64)| {
+        let (from, bytes, end) = match act {
+            Act::Client(piece) => (Party::Client, piece.bytes(), false),
+            Act::Upstream(piece) => (Party::Upstream, piece.bytes(), false),
+            Act::ClientEnds => (Party::Client, Vec::new(), true),
+            Act::UpstreamEnds => (Party::Upstream, Vec::new(), true),
+        };
+        Event { at: number * step, from, bytes, end }
+    };
+    let events: Vec<Event> = acts.iter().zip(1..).map(event).collect();
+    Connection { duration: (events.len() as u64 + 2) * step, events, ..Connection::default() }
 }
 
 fn spec(row: &str, filter: &Filter, guest: &Module) -> FilterSpec {
@@ -77,9 +111,16 @@ fn exchange(step: &Step) -> Exchange {
         join_cookies(&mut headers);
     }
     headers.push(b"x-forwarded-proto", b"http");
-    let request = Message { headers, body: body(&step.body), trailers: Slot::none() };
+    let request = Message { headers, body: body(&step.body), trailers: trailers(&step.trailers) };
     let response = match step.answer.end {
-        End::Complete => Slot::some(message(&step.answer)),
+        End::Complete => {
+            let mut message = message(&step.answer);
+            // The upstream speaks HTTP/1 whatever the client does: its body ends with an empty piece.
+            if step.http2 && !message.body.bytes.is_empty() && message.trailers.is_none() {
+                message.body.chunks.push(0);
+            }
+            Slot::some(message)
+        }
         _ => Slot::none(),
     };
     Exchange {
@@ -102,17 +143,29 @@ fn join_cookies(headers: &mut Headers) {
 fn message(answer: &row::Answer) -> Message {
     let mut headers: Headers = [(":status", answer.status.to_string())].into_iter().collect();
     headers.extend(answer.all_headers());
-    Message { headers, body: body(&answer.body), trailers: Slot::none() }
+    Message { headers, body: body(&answer.body), trailers: trailers(&answer.trailers) }
 }
 
-fn body(pieces: &[String]) -> Body {
-    let bytes = pieces.concat().into_bytes();
+fn trailers(fields: &[(String, String)]) -> Slot<Headers> {
+    if fields.is_empty() { Slot::none() } else { Slot::some(fields.iter().cloned().collect()) }
+}
+
+/// A large piece arrives in reads of this size, as off a socket.
+const READ: usize = 16 << 10;
+
+fn body(pieces: &[Piece]) -> Body {
+    let (mut bytes, mut chunks) = (Vec::new(), Vec::new());
+    for piece in pieces.iter().map(Piece::bytes) {
+        chunks.extend(piece.chunks(READ).map(|read| read.len() as u32));
+        bytes.extend(piece);
+    }
     let length = Some(bytes.len() as u64);
-    Body { bytes, chunks: pieces.iter().map(|p| p.len() as u32).collect(), truncated: false, length }
+    Body { bytes, chunks, truncated: false, length }
 }
 
 fn take(playback: &Playback, seen: &mut Observed) {
     take_logs(&playback.logs, seen);
+    seen.faults.extend(playback.faults.iter().map(|fault| fault.kind.code().to_owned()));
     for callout in playback.callouts.iter().filter(|c| c.token != 0) {
         seen.callouts.entry(callout.cluster.clone()).or_default().push(request_seen(&callout.request, false));
     }
@@ -155,6 +208,9 @@ fn seen(message: &Message, start: String, bodiless: bool) -> Seen {
             _ => seen.headers.push((name, value.to_vec())),
         }
     }
+    let trailers = message.trailers.get().into_iter().flat_map(|t| t.iter());
+    seen.trailers =
+        trailers.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect();
     if !bodiless {
         seen.check_length();
     }

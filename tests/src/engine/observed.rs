@@ -30,6 +30,8 @@ pub struct Observed {
     pub callouts: BTreeMap<String, Vec<Seen>>,
     /// What the client got, exchange after exchange.
     pub client: Vec<Seen>,
+    /// Codes of the faults that our host reported. Not part of the text.
+    pub faults: Vec<String>,
 }
 
 impl Observed {

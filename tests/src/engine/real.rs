@@ -3,7 +3,7 @@
 
 use super::Observed;
 use crate::envoy::{self, Envoy};
-use crate::peer::{Upstream, exchange};
+use crate::peer::{TcpUpstream, Upstream, connection, exchange};
 use crate::row::{Filter, Policy, Row};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ pub struct Referee {
 
 struct Peers {
     upstream: Upstream,
+    tcp: Option<TcpUpstream>,
     callouts: BTreeMap<String, Upstream>,
 }
 
@@ -38,7 +39,9 @@ impl Referee {
         for (name, row) in rows {
             let upstream = Upstream::start(Vec::new())?;
             let own = format!("up-{name}");
-            clusters.push(envoy::cluster(&own, Some(upstream.address())));
+            let tcp = if row.connections.is_empty() { None } else { Some(TcpUpstream::start()?) };
+            let at = tcp.as_ref().map_or(upstream.address(), TcpUpstream::address);
+            clusters.push(envoy::cluster(&own, Some(at)));
             let mut callouts = BTreeMap::new();
             for (cluster, answers) in &row.callouts {
                 let at = if answers.is_empty() {
@@ -51,9 +54,15 @@ impl Referee {
                 };
                 clusters.push(envoy::cluster(cluster, at));
             }
-            let filters: Vec<Value> = row.chain.iter().map(|f| filter(name, f, guest)).collect();
-            listeners.push(envoy::listener(name, &filters, &own));
-            peers.insert(name.clone(), Peers { upstream, callouts });
+            let filters: Vec<Value> = row.chain.iter().map(|f| filter(name, row, f, guest)).collect();
+            listeners.push(match tcp {
+                None => envoy::listener_with_limit(name, &filters, &own, row.buffer_limit),
+                Some(_) => {
+                    let filters: Vec<Value> = filters.into_iter().map(envoy::network).collect();
+                    envoy::tcp_listener(name, &filters, &own)
+                }
+            });
+            peers.insert(name.clone(), Peers { upstream, tcp, callouts });
         }
         Ok(Self { envoy: Envoy::start(&listeners, &clusters)?, peers })
     }
@@ -68,10 +77,17 @@ impl Referee {
         let proxy = self.envoy.listener(name)?;
         std::thread::sleep(Duration::from_millis(row.beforehand));
         for step in &row.exchanges {
+            std::thread::sleep(Duration::from_millis(step.before));
             peers.upstream.set(step.answer.clone());
             seen.client.push(exchange(proxy, step)?);
             self.wait_for_end(row);
             seen.upstream.extend(peers.upstream.take());
+        }
+        for (acts, upstream) in row.connections.iter().filter_map(|acts| Some((acts, peers.tcp.as_ref()?))) {
+            let (here, there) = connection(proxy, upstream, acts)?;
+            self.wait_for_end(row);
+            seen.client.push(here);
+            seen.upstream.extend(there);
         }
         std::thread::sleep(Duration::from_millis(row.afterwards));
         seen.log = self.log(row);
@@ -105,7 +121,7 @@ impl Referee {
     }
 }
 
-fn filter(row: &str, filter: &Filter, guest: &Path) -> Value {
+fn filter(name: &str, row: &Row, filter: &Filter, guest: &Path) -> Value {
     let mut extra = match filter.policy {
         Policy::Closed => json!({ "failure_policy": "FAIL_CLOSED" }),
         Policy::Open => json!({ "failure_policy": "FAIL_OPEN" }),
@@ -115,9 +131,13 @@ fn filter(row: &str, filter: &Filter, guest: &Path) -> Value {
     if filter.allow_on_headers_stop_iteration {
         extra["allow_on_headers_stop_iteration"] = json!(true);
     }
+    if let Some(milliseconds) = row.reload_backoff {
+        let base = format!("{}.{:03}s", milliseconds / 1000, milliseconds % 1000);
+        extra["reload_config"] = json!({ "backoff": { "base_interval": base } });
+    }
     let vm = filter.vm.as_deref().unwrap_or(&filter.name);
     let config = configuration(filter);
-    envoy::filter(&filter.name, &format!("{VM_PREFIX}{row}-{vm}"), guest, &config, &extra)
+    envoy::filter(&filter.name, &format!("{VM_PREFIX}{name}-{vm}"), guest, &config, &extra)
 }
 
 /// The guest's configuration: its name and what its callbacks do.

@@ -2,7 +2,7 @@
 
 use super::http2;
 use super::message::{Ended, Seen, read};
-use crate::row::Step;
+use crate::row::{Piece, Step};
 use anyhow::Result;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -28,9 +28,13 @@ pub fn exchange(proxy: SocketAddr, step: &Step) -> Result<Seen> {
     }
     let mut stream = TcpStream::connect_timeout(&proxy, FIRST)?;
     stream.set_nodelay(true)?;
+    // A proxy that holds a request back does not read it.
+    stream.set_write_timeout(Some(PATIENCE))?;
     let mut bytes = format!("{} {} HTTP/1.1\r\nhost: {HOST}\r\n", step.method(), step.path()).into_bytes();
     for (name, value) in step.all_headers() {
-        bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        bytes.extend_from_slice(format!("{name}: ").as_bytes());
+        bytes.extend_from_slice(&value);
+        bytes.extend_from_slice(b"\r\n");
     }
     if step.chunked {
         bytes.extend_from_slice(b"transfer-encoding: chunked\r\n");
@@ -61,12 +65,25 @@ fn send(stream: &mut TcpStream, mut bytes: Vec<u8>, step: &Step) -> std::io::Res
         if !step.body.is_empty() {
             std::thread::sleep(BETWEEN);
         }
-        bytes.extend_from_slice(b"0\r\n\r\n");
+        bytes.extend_from_slice(&last_chunk(&step.trailers));
     }
     stream.write_all(&bytes)
 }
 
 /// A piece of a body as it goes on the wire.
-pub(crate) fn piece(text: &str, chunked: bool) -> Vec<u8> {
-    if chunked { format!("{:x}\r\n{text}\r\n", text.len()).into_bytes() } else { text.as_bytes().to_vec() }
+pub(crate) fn piece(piece: &Piece, chunked: bool) -> Vec<u8> {
+    let bytes = piece.bytes();
+    if !chunked {
+        return bytes;
+    }
+    let mut wire = format!("{:x}\r\n", bytes.len()).into_bytes();
+    wire.extend(bytes);
+    wire.extend(b"\r\n");
+    wire
+}
+
+/// The end of a body in chunks.
+pub(crate) fn last_chunk(trailers: &[(String, String)]) -> Vec<u8> {
+    let fields: String = trailers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("0\r\n{fields}\r\n").into_bytes()
 }

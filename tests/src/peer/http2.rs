@@ -33,13 +33,28 @@ async fn play(proxy: SocketAddr, step: &Step) -> Result<Seen> {
         request = request.header(name, value);
     }
     let mut client = client.ready().await?;
-    let (response, mut body) = client.send_request(request.body(())?, step.body.is_empty())?;
-    for (i, piece) in step.body.iter().enumerate() {
-        if i > 0 {
-            tokio::time::sleep(BETWEEN).await;
+    let bare = step.trailers.is_empty();
+    let (response, mut body) = client.send_request(request.body(())?, step.body.is_empty() && bare)?;
+    let sent: Result<()> = async {
+        for (i, piece) in step.body.iter().enumerate() {
+            if i > 0 {
+                tokio::time::sleep(BETWEEN).await;
+            }
+            body.send_data(piece.bytes().into(), bare && i + 1 == step.body.len())?;
         }
-        body.send_data(piece.clone().into(), i + 1 == step.body.len())?;
+        if !bare {
+            tokio::time::sleep(BETWEEN).await;
+            let mut trailers = http::HeaderMap::new();
+            for (name, value) in &step.trailers {
+                trailers.append(http::HeaderName::try_from(name)?, value.parse()?);
+            }
+            body.send_trailers(trailers)?;
+        }
+        Ok(())
     }
+    .await;
+    // A proxy that answers early resets early; its answer still counts.
+    drop(sent);
     let mut seen = Seen::default();
     match response.await {
         Ok(response) => {
@@ -59,6 +74,12 @@ async fn play(proxy: SocketAddr, step: &Step) -> Result<Seen> {
                         break;
                     }
                 }
+            }
+            if let Ok(Some(trailers)) = body.trailers().await {
+                let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+                    (name.to_string(), value.as_bytes().to_vec())
+                };
+                seen.trailers = trailers.iter().map(field).collect();
             }
         }
         Err(_) => seen.start = "closed without an answer".into(),

@@ -10,15 +10,23 @@ const QUIET: Duration = Duration::from_millis(40);
 /// A body without its end. Whether a peer sees a reset or silence depends on Envoy's timers.
 pub const CUT: &str = "the body has no end";
 
+/// Longest body that is shown as it is, in bytes.
+const SHOWN: usize = 1 << 10;
+
+/// Names in lower case, and values.
+pub(crate) type Fields = Vec<(String, Vec<u8>)>;
+
 /// A message as a peer saw it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// First line: `GET /path`, or the status.
     pub start: String,
     /// Header fields in order, names in lower case. Without what frames the message on the wire.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: Fields,
     /// All bytes that came after the headers, with chunking taken off.
     pub body: Vec<u8>,
+    /// Trailer fields in order.
+    pub trailers: Fields,
     /// What was wrong with it, in words.
     pub odd: Vec<String>,
 }
@@ -35,8 +43,13 @@ impl Seen {
                 lines.push(format!("  {name}: {}", value.escape_ascii()));
             }
         }
-        if !self.body.is_empty() {
+        if self.body.len() > SHOWN {
+            lines.push(format!("  body of {} bytes", self.body.len()));
+        } else if !self.body.is_empty() {
             lines.push(format!("  body \"{}\"", self.body.escape_ascii()));
+        }
+        for (name, value) in &self.trailers {
+            lines.push(format!("  trailer {name}: {}", value.escape_ascii()));
         }
         lines.extend(self.odd.iter().map(|o| format!("  ! {o}")));
         lines
@@ -98,8 +111,13 @@ pub(crate) fn read(
     let chunked = value("transfer-encoding").is_some_and(|v| v.ends_with(b"chunked"));
     let length =
         value("content-length").and_then(|v| String::from_utf8_lossy(&v).parse::<usize>().ok()).unwrap_or(0);
+    // Cheap for most pieces: a body in chunks ends so, with or without trailers.
     let whole = |body: &[u8]| {
-        if chunked { body.ends_with(b"0\r\n\r\n") } else { bodiless || body.len() >= length }
+        if chunked {
+            body.ends_with(b"\r\n\r\n") && unchunk(body).2
+        } else {
+            bodiless || body.len() >= length
+        }
     };
     let (mut complete, mut closed) = (true, false);
     while !whole(&body) {
@@ -118,7 +136,11 @@ pub(crate) fn read(
     }
     // More than was promised?
     while !closed && matches!(more(stream, &mut body, QUIET), More::Bytes) {}
-    seen.body = if chunked { unchunk(&body) } else { body };
+    if chunked {
+        (seen.body, seen.trailers, _) = unchunk(&body);
+    } else {
+        seen.body = body;
+    }
     if chunked && !complete {
         seen.odd.push(CUT.into());
     }
@@ -160,25 +182,33 @@ fn parse_head(head: &[u8]) -> Seen {
         Some(method) => format!("{method} {}", words.next().unwrap_or("")),
         None => String::new(),
     };
-    let field = |line: &[u8]| {
-        let colon = line.iter().position(|b| *b == b':')?;
-        let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
-        Some((name, line[colon + 1..].trim_ascii().to_vec()))
-    };
     Seen { start, headers: lines.filter_map(field).collect(), ..Seen::default() }
 }
 
-/// Takes chunk sizes off; bytes that are no chunk stay as they are.
-fn unchunk(mut raw: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
+/// A header or trailer field.
+fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
+    let colon = line.iter().position(|b| *b == b':')?;
+    let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
+    Some((name, line[colon + 1..].trim_ascii().to_vec()))
+}
+
+/// Takes chunk sizes off; bytes that are no chunk stay as they are. With the trailers, and whether it ended.
+fn unchunk(mut raw: &[u8]) -> (Vec<u8>, Fields, bool) {
+    let (mut body, mut trailers, mut ended) = (Vec::new(), Vec::new(), false);
     while let Some(at) = raw.windows(2).position(|w| w == b"\r\n") {
         let size = std::str::from_utf8(&raw[..at]).ok().and_then(|s| usize::from_str_radix(s, 16).ok());
         let Some(size) = size.filter(|s| raw.len() >= at + 2 + s) else { break };
+        if size == 0 {
+            let Some(end) = raw.windows(4).position(|w| w == b"\r\n\r\n") else { break };
+            trailers = raw[at + 2..end.max(at + 2)].split(|b| *b == b'\n').filter_map(field).collect();
+            (raw, ended) = (&raw[end + 4..], true);
+            break;
+        }
         body.extend_from_slice(&raw[at + 2..at + 2 + size]);
         raw = raw.get(at + 4 + size..).unwrap_or_default();
     }
     body.extend_from_slice(raw);
-    body
+    (body, trailers, ended)
 }
 
 #[cfg(test)]
@@ -187,8 +217,12 @@ mod tests {
 
     #[test]
     fn chunks_are_taken_off_and_what_is_no_chunk_stays() {
-        assert_eq!(unchunk(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), b"abcde");
-        assert_eq!(unchunk(b"3\r\nabc\r\n0\r\n\r\nHTTP"), b"abcHTTP");
+        let none = Vec::new;
+        assert_eq!(unchunk(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), (b"abcde".to_vec(), none(), true));
+        assert_eq!(unchunk(b"3\r\nabc\r\n0\r\n\r\nHTTP"), (b"abcHTTP".to_vec(), none(), true));
+        assert_eq!(unchunk(b"3\r\nabc\r\n0\r\n"), (b"abc0\r\n".to_vec(), none(), false));
+        let trailers = vec![("x-t".to_owned(), b"1".to_vec())];
+        assert_eq!(unchunk(b"1\r\na\r\n0\r\nX-T: 1\r\n\r\n"), (b"a".to_vec(), trailers, true));
     }
 
     #[test]

@@ -4,9 +4,12 @@
 mod client;
 mod http2;
 mod message;
+mod tcp;
 mod upstream;
 
 pub use client::exchange;
 pub(crate) use message::answer;
 pub use message::{CUT, Seen};
+pub(crate) use tcp::BETWEEN;
+pub use tcp::{TcpUpstream, connection};
 pub use upstream::Upstream;

@@ -128,7 +128,7 @@ fn give(stream: &mut TcpStream, answer: &Answer) -> std::io::Result<bool> {
         if !answer.body.is_empty() {
             std::thread::sleep(BETWEEN);
         }
-        bytes.extend_from_slice(b"0\r\n\r\n");
+        bytes.extend_from_slice(&super::client::last_chunk(&answer.trailers));
     }
     stream.write_all(&bytes)?;
     Ok(true)

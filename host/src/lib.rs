@@ -27,4 +27,5 @@ pub use policy::FailurePolicy;
 pub use profile::{Profile, UnknownProfile};
 pub use stage::{
     Clock, FilterSpec, Metric, MetricKind, Stage, StageBuilder, Start, StartError, StartPhase, StartReason,
+    WORKERS_LIMIT,
 };

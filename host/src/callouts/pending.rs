@@ -27,7 +27,9 @@ pub(crate) enum Refused {
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
     pub(crate) filter: usize,
-    /// The VM that called, by its root context then: a fresh VM is not told of calls of the dead one.
+    /// The VM that called.
+    pub(crate) vm: usize,
+    /// Its root context then: a fresh VM is not told of calls of the dead one.
     pub(crate) root: u32,
     pub(crate) token: u32,
     pub(crate) due: u64,
@@ -85,9 +87,9 @@ impl Callouts {
         self.pending.iter_mut().for_each(|d| d.due = d.due.saturating_add(by));
     }
 
-    /// A root died: its calls are cancelled (docs/envoy.md 2.6).
-    pub(crate) fn cancel(&mut self, filter: usize) {
-        self.pending.retain(|d| d.filter != filter);
+    /// A VM died: its calls are cancelled (docs/envoy.md 2.6).
+    pub(crate) fn cancel(&mut self, vm: usize) {
+        self.pending.retain(|d| d.vm != vm);
     }
 
     /// 4, 8, 12, … for each VM; a failed start burns a number (docs/envoy.md 2.6).
@@ -139,6 +141,7 @@ impl Desk {
         }
         if let Some(mut delivery) = self.outcome(answer, &callout) {
             delivery.filter = callout.filter;
+            delivery.vm = self.at.vm;
             delivery.root = self.plugins.get(callout.filter).map_or(0, |p| p.root);
             delivery.token = token;
             self.callouts.pending.push(delivery);

@@ -59,18 +59,16 @@ impl Play<'_> {
         self.desk.actions.clear();
         self.desk.fault(broke.kind, Some(filter), broke.text);
         if broke.kind.blame() == Blame::Filter
+            && self.desk.stream.alive
             && let Some(seat) = self.desk.stream.seats.get_mut(filter)
         {
             seat.trace.broke = true;
         }
         let vm = self.desk.plugins[filter].vm;
-        for filter in 0..self.count() {
-            let plugin = &mut self.desk.plugins[filter];
-            if plugin.vm == vm {
-                (plugin.root, plugin.tick, plugin.leaving) = (0, 0, false);
-                self.desk.callouts.cancel(filter);
-            }
+        for plugin in self.desk.plugins.iter_mut().filter(|plugin| plugin.vm == vm) {
+            (plugin.root, plugin.tick, plugin.leaving) = (0, 0, false);
         }
+        self.desk.callouts.cancel(vm);
     }
 
     /// Does what the last callback asked for, in order (docs/envoy.md 1.5). `inside` is the phase it ran in: replies

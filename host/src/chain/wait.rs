@@ -2,6 +2,7 @@
 
 use super::{Dir, Gate, Play, Reply};
 use crate::stage::Context;
+use crate::world::Owner;
 use tamis_traffic::{Exchange, FaultKind, Outcome};
 
 /// Most events (ticks, answers) that are played while one stream waits. With Envoy's idle timeout of five
@@ -75,7 +76,7 @@ impl Play<'_> {
         }
         self.desk.clock.advance_to(until);
         // Ticks beyond the limit are dropped, not caught up with in the next exchange.
-        for plugin in &mut self.desk.plugins {
+        for plugin in self.desk.all_plugins() {
             if plugin.tick > 0 && plugin.tick_at <= until {
                 plugin.tick_at = until.saturating_add(plugin.tick);
             }
@@ -85,6 +86,8 @@ impl Play<'_> {
     /// When the next event is due.
     fn next_event(&self) -> Option<u64> {
         let ticks = self.desk.plugins.iter().filter(|p| p.tick > 0 && p.root != 0).map(|p| p.tick_at).min();
+        let away = if self.desk.crew.alone() { None } else { self.desk.next_tick_away() };
+        let ticks = ticks.into_iter().chain(away).min();
         match (ticks, self.desk.callouts.next_due()) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -95,12 +98,36 @@ impl Play<'_> {
         self.desk.clock.advance_to(due);
         let now = self.desk.clock.wall();
         if let Some(delivery) = self.desk.callouts.take_due(now) {
-            return self.deliver(delivery);
+            let thread = self.desk.crew.thread_of(delivery.vm);
+            return self.on(thread, |play| play.deliver(delivery));
         }
         let due = |p: &crate::stage::Plugin| p.tick > 0 && p.root != 0 && p.tick_at <= now;
         if let Some(filter) = self.desk.plugins.iter().position(due) {
-            self.tick(filter);
+            return self.tick(filter);
         }
+        if let Some((thread, filter)) = self.desk.due_away(now) {
+            self.on(thread, |play| play.tick(filter));
+        }
+    }
+
+    /// Runs something on a thread of the proxy.
+    #[inline]
+    pub(crate) fn on(&mut self, thread: usize, run: impl FnOnce(&mut Self)) {
+        if thread == self.desk.crew.running() {
+            return run(self);
+        }
+        self.visit(thread, run);
+    }
+
+    /// On another thread than the stream's: there it does not exist.
+    #[cold]
+    fn visit(&mut self, thread: usize, run: impl FnOnce(&mut Self)) {
+        let home = self.desk.crew.running();
+        let alive = std::mem::replace(&mut self.desk.stream.alive, false);
+        self.desk.sit(thread);
+        run(self);
+        self.desk.sit(home);
+        self.desk.stream.alive = alive;
     }
 
     /// Re-armed after the handler (docs/envoy.md 2.8).
@@ -122,19 +149,20 @@ impl Play<'_> {
     pub(crate) fn post_ready(&mut self) {
         for _ in 0..EVENTS_LIMIT {
             let Some((owner, token)) = self.desk.ready.pop_front() else { return };
-            let found = self
-                .desk
-                .plugins
-                .iter()
-                .position(|p| p.vm == owner.vm && p.root == owner.context && p.root != 0);
-            let Some(filter) = found else { continue };
-            let context = Context { id: owner.context, filter, stream: false };
-            let ran = self.call(context, "proxy_on_queue_ready", |vm, desk, used| {
-                vm.run(desk, |c| &c.on_queue_ready, (context.id, token), used)
-            });
-            if ran.is_ok() {
-                self.drain(None);
-            }
+            let thread = self.desk.crew.thread_of(owner.vm);
+            self.on(thread, |play| play.queue_ready(owner, token));
+        }
+    }
+
+    fn queue_ready(&mut self, owner: Owner, token: u32) {
+        let receives = |p: &crate::stage::Plugin| p.vm == owner.vm && p.root == owner.context && p.root != 0;
+        let Some(filter) = self.desk.plugins.iter().position(receives) else { return };
+        let context = Context { id: owner.context, filter, stream: false };
+        let ran = self.call(context, "proxy_on_queue_ready", |vm, desk, used| {
+            vm.run(desk, |c| &c.on_queue_ready, (context.id, token), used)
+        });
+        if ran.is_ok() {
+            self.drain(None);
         }
     }
 }

@@ -22,8 +22,9 @@ pub enum Start {
     /// Each VM once.
     #[default]
     Single,
-    /// As Envoy with one worker does (docs/envoy.md 1.5): a base VM that only loads, a canary that
-    /// is configured and thrown away, one VM for the main thread, one for the worker, which plays.
+    /// As Envoy does (docs/envoy.md 1.5): a base VM that only loads, a canary for each filter that is configured
+    /// and thrown away, one VM for the main thread, one for each worker. Workers play the exchanges; ticks,
+    /// queues and callouts that a filter starts in `proxy_on_configure` run on the main thread too.
     LikeEnvoy,
 }
 
@@ -33,11 +34,14 @@ pub(super) const FUEL_PER_CALLBACK: u64 = 500_000_000;
 /// Linear memory of one VM when nothing else is said: 1 GiB, as Envoy has it (docs/envoy.md 2.12).
 pub(super) const MEMORY_LIMIT: u64 = 1 << 30;
 
+/// Most workers of a stage. Envoy starts one for each core; each one here costs a VM of every filter.
+pub const WORKERS_LIMIT: usize = 256;
+
 /// Sets up a [`Stage`].
 ///
 /// Starts with: no filter; the profile of Envoy 1.40; the recorded clock; seed 0; 500 million units of fuel for a
 /// callback (if the engine counts fuel); 1 GiB of memory for a VM; no answer to any callout; log level info;
-/// each VM started once.
+/// each VM started once; one worker.
 pub struct StageBuilder {
     pub(crate) engine: Engine,
     pub(crate) profile: Profile,
@@ -49,6 +53,7 @@ pub struct StageBuilder {
     pub(crate) answers: Box<dyn Answers>,
     pub(crate) level: LogLevel,
     pub(crate) start: Start,
+    pub(crate) workers: usize,
 }
 
 impl StageBuilder {
@@ -64,6 +69,7 @@ impl StageBuilder {
             answers: Box::new(Nobody),
             level: LogLevel::Info,
             start: Start::default(),
+            workers: 1,
         }
     }
 
@@ -119,6 +125,14 @@ impl StageBuilder {
     /// How filters are started.
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
+        self
+    }
+
+    /// How many workers the proxy has: 1 unless said, at most [`WORKERS_LIMIT`]. Each has its own VMs; they share
+    /// data, queues and metrics. The seed decides which worker takes an exchange. One exchange is played at a time,
+    /// but ticks, queues and callouts of the other workers fall into its waiting.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers.clamp(1, WORKERS_LIMIT);
         self
     }
 

@@ -22,6 +22,7 @@ impl Stage {
             }
             self.player(playback).run_until(started);
         }
+        self.desk.deal();
         self.revive();
         self.player(playback).run_connection(connection);
         self.take_back(playback);

@@ -3,6 +3,7 @@
 //! There is one desk in a stage. It is lent to a VM for the length of one callback and taken back after it,
 //! so that host functions reach it without sharing and without locks.
 
+use super::Crew;
 use crate::callouts::{Answers, Callouts, Nobody};
 use crate::chain::{Reply, Stream};
 use crate::world::{Metrics, Owner, Queues, Random, SharedData, Space, VirtualClock};
@@ -38,7 +39,7 @@ pub(crate) struct At {
 }
 
 /// What stays the same about a filter, and its root context.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Plugin {
     pub(crate) name: String,
     pub(crate) root_id: String,
@@ -86,6 +87,7 @@ pub(crate) struct Desk {
     pub(crate) stream: Stream,
     pub(crate) known: Known,
     pub(crate) plugins: Vec<Plugin>,
+    pub(crate) crew: Crew,
     pub(crate) at: At,
     pub(crate) actions: Vec<Action>,
     /// Messages arrived in queues: who has to be told.
@@ -117,6 +119,7 @@ impl Desk {
             stream: Stream::default(),
             known: Known::default(),
             plugins: Vec::new(),
+            crew: Crew::idle(),
             at: At::default(),
             actions: Vec::new(),
             ready: VecDeque::new(),

@@ -3,10 +3,10 @@
 use super::builder::{Clock, StageBuilder, Start};
 use super::{Context, Desk, FilterSpec, Plugin, Stage, StartError, StartPhase, StartReason};
 use crate::FailurePolicy;
-use crate::callouts::Callouts;
 use crate::chain::Play;
 use crate::vm::{Broke, Failed, Recipe, Used, Vm};
 use crate::world::{Random, VirtualClock};
+use std::sync::Arc;
 
 /// Longest time that a root context may take to say `proxy_done` at the end (5 s of virtual time; Envoy's
 /// drain is longer, but nothing happens in it that this host plays).
@@ -14,7 +14,7 @@ const DONE_LIMIT: u64 = 5_000_000_000;
 
 /// A VM and what it takes to make it anew.
 pub(crate) struct Slot {
-    pub(crate) recipe: Recipe,
+    pub(crate) recipe: Arc<Recipe>,
     pub(crate) vm: Vm,
 }
 
@@ -31,36 +31,37 @@ impl Stage {
         desk.level = builder.level;
         desk.answers = builder.answers;
         let memory = builder.memory.min(desk.profile.memory_limit);
-        let mut recipes: Vec<Recipe> = Vec::new();
+        let mut recipes: Vec<Arc<Recipe>> = Vec::new();
         let mut keys: Vec<(usize, &FilterSpec)> = Vec::new();
         for spec in &builder.filters {
             let known = keys.iter().find(|(_, other)| same_vm(spec, other)).map(|(vm, _)| *vm);
             let vm = known.unwrap_or(recipes.len());
             if known.is_none() {
                 let (engine, module, env) = (builder.engine.clone(), spec.module.clone(), spec.env.clone());
-                recipes.push(Recipe { engine, module, memory, fuel: builder.fuel, env });
+                recipes.push(Arc::new(Recipe { engine, module, memory, fuel: builder.fuel, env }));
                 keys.push((vm, spec));
             }
             let plugin = plugin(spec, vm, &mut desk);
             desk.plugins.push(plugin);
         }
-        let failed = |desk: &mut Box<Desk>, filter: usize, (phase, reason): Failed| {
-            let name = desk.plugins.get(filter).map_or_else(String::new, |p| p.name.clone());
-            StartError { filter, name, phase, reason, logs: std::mem::take(&mut desk.logs) }
-        };
-        let mut slots = Vec::new();
-        for (number, recipe) in recipes.into_iter().enumerate() {
-            let first = desk.plugins.iter().position(|p| p.vm == number).unwrap_or_default();
-            if builder.start == Start::LikeEnvoy {
-                rehearse(&recipe, number, first, &mut desk)
-                    .map_err(|(filter, why)| failed(&mut desk, filter, why))?;
+        let (vms, workers) = (recipes.len(), builder.workers);
+        let main = (builder.start == Start::LikeEnvoy).then_some(workers);
+        let threads = workers + usize::from(main.is_some());
+        desk.hire(threads, workers, vms, builder.seed);
+        let mut slots: Vec<Option<Slot>> = Vec::new();
+        slots.resize_with(threads * vms, || None);
+        for thread in main.into_iter().chain(0..workers) {
+            desk.sit(thread);
+            for filter in 0..desk.plugins.len() {
+                let started = start_filter(&recipes, &mut slots, main == Some(thread), filter, &mut desk);
+                started.map_err(|(phase, reason)| {
+                    let name = desk.plugins[filter].name.clone();
+                    StartError { filter, name, phase, reason, logs: std::mem::take(&mut desk.logs) }
+                })?;
             }
-            let vm = load(&recipe, number, first, &mut desk).map_err(|why| failed(&mut desk, first, why))?;
-            let mut vm = vm;
-            configure_all(&mut vm, number, &mut desk)
-                .map_err(|(filter, why)| failed(&mut desk, filter, why))?;
-            slots.push(Slot { recipe, vm });
         }
+        desk.sit(0);
+        let slots = slots.into_iter().flatten().collect();
         desk.faults.clear();
         let start_logs = std::mem::take(&mut desk.logs);
         desk.made.clear();
@@ -69,9 +70,10 @@ impl Stage {
 
     /// Makes dead VMs anew where the policy says so and the back-off has passed (docs/envoy.md 2.12).
     pub(super) fn revive(&mut self) {
+        let thread = self.desk.crew.running();
         for number in 0..self.slots.len() {
             let vm = &self.slots[number].vm;
-            if !vm.dead {
+            if !vm.dead || self.desk.crew.thread_of(number) != thread {
                 continue;
             }
             let now = self.desk.clock.wall();
@@ -134,21 +136,49 @@ fn load(recipe: &Recipe, number: usize, first: usize, desk: &mut Box<Desk>) -> R
     Vm::start(recipe, desk)
 }
 
-/// Base VM and canary, thrown away without done or delete, and the main thread's VM (docs/envoy.md 1.5). Their
-/// calls are cancelled; the main VM's ticks are not played.
+/// Starts a filter on the running thread, with the VM it lives in unless an earlier filter has.
+fn start_filter(
+    recipes: &[Arc<Recipe>],
+    slots: &mut [Option<Slot>],
+    rehearses: bool,
+    filter: usize,
+    desk: &mut Box<Desk>,
+) -> Result<(), Failed> {
+    let (number, spare) = (desk.plugins[filter].vm, slots.len());
+    let recipe = &recipes[number % recipes.len()];
+    if rehearses {
+        rehearse(recipe, spare, filter, slots[number].is_none(), desk)?;
+    }
+    let slot = match &mut slots[number] {
+        Some(slot) => slot,
+        empty => {
+            let vm = load(recipe, number, filter, desk)?;
+            empty.insert(Slot { recipe: Arc::clone(recipe), vm })
+        }
+    };
+    configure(&mut slot.vm, filter, desk)
+}
+
+/// The base VM, once for each VM, and the filter's canary: both are thrown away without done or delete, and what
+/// they asked for is cancelled (docs/envoy.md 1.5). `number` is that of no other VM.
 fn rehearse(
     recipe: &Recipe,
     number: usize,
-    first: usize,
+    filter: usize,
+    first: bool,
     desk: &mut Box<Desk>,
-) -> Result<(), (usize, Failed)> {
-    load(recipe, number, first, desk).map_err(|why| (first, why))?;
-    for _ in ["canary", "main"] {
-        let mut vm = load(recipe, number, first, desk).map_err(|why| (first, why))?;
-        configure_all(&mut vm, number, desk)?;
-        desk.callouts = Callouts::default();
-        desk.ready.clear();
+) -> Result<(), Failed> {
+    if first {
+        load(recipe, number, filter, desk)?;
     }
+    let mut canary = load(recipe, number, filter, desk)?;
+    let own = std::mem::replace(&mut desk.plugins[filter].vm, number);
+    configure(&mut canary, filter, desk)?;
+    let plugin = &mut desk.plugins[filter];
+    (plugin.vm, plugin.root, plugin.tick) = (own, 0, 0);
+    desk.callouts.cancel(number);
+    desk.callouts.forget_numbers(number);
+    desk.ready.retain(|(owner, _)| owner.vm != number);
     Ok(())
 }
 
@@ -194,6 +224,12 @@ fn configure(vm: &mut Vm, filter: usize, desk: &mut Box<Desk>) -> Result<(), Fai
 impl Play<'_> {
     /// The end of all root contexts: done, the wait for `proxy_done`, delete (docs/envoy.md 1.5).
     pub(crate) fn leave(&mut self) {
+        for thread in 0..self.desk.crew.threads() {
+            self.on(thread, Self::leave_thread);
+        }
+    }
+
+    fn leave_thread(&mut self) {
         for filter in 0..self.desk.plugins.len() {
             let Some(context) = self.root(filter) else { continue };
             self.desk.plugins[filter].leaving = true;

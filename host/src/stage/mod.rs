@@ -2,6 +2,7 @@
 
 mod builder;
 mod connection;
+mod crew;
 mod desk;
 mod error;
 mod life;
@@ -9,10 +10,11 @@ mod property;
 mod spec;
 
 pub use crate::world::{Metric, MetricKind};
-pub use builder::{Clock, StageBuilder, Start};
+pub use builder::{Clock, StageBuilder, Start, WORKERS_LIMIT};
 pub use error::{StartError, StartPhase, StartReason};
 pub use spec::FilterSpec;
 
+pub(crate) use crew::Crew;
 pub(crate) use desk::{Action, At, Context, Desk, Plugin};
 pub(crate) use life::Slot;
 pub(crate) use property::property;
@@ -27,7 +29,7 @@ use tamis_traffic::{Exchange, Log, Playback};
 const LEAD: u64 = 5_000_000_000;
 
 /// A chain of started filters and the world they live in. It plays one exchange after another; what filters
-/// keep in memory, in shared data or in metrics lives on from one to the next, as in one worker of Envoy.
+/// keep in memory, in shared data or in metrics lives on from one to the next, as in a worker of Envoy.
 pub struct Stage {
     slots: Vec<Slot>,
     desk: Box<Desk>,
@@ -57,6 +59,7 @@ impl Stage {
             // What falls due before the exchange begins comes before it.
             self.player(playback).run_until(started);
         }
+        self.desk.deal();
         self.revive();
         let mut play = self.player(playback);
         play.exchange = Some(exchange);
@@ -99,7 +102,7 @@ impl Stage {
         let shift = started.saturating_sub(LEAD).saturating_sub(desk.clock.wall());
         desk.clock.advance_to(desk.clock.wall().saturating_add(shift));
         desk.callouts.shift(shift);
-        desk.plugins.iter_mut().for_each(|p| p.tick_at = p.tick_at.saturating_add(shift));
+        desk.all_plugins().for_each(|p| p.tick_at = p.tick_at.saturating_add(shift));
         self.slots.iter_mut().for_each(|s| s.vm.loaded = s.vm.loaded.saturating_add(shift));
     }
 

@@ -6,7 +6,7 @@ use tamis_host::{Answer, Answers, Clock, Stage};
 use tamis_traffic::{Callout, Message, Outcome, Playback};
 
 /// Gives each call what its cluster's name says.
-struct Script;
+pub(crate) struct Script;
 
 impl Answers for Script {
     fn answer(&mut self, callout: &Callout) -> Answer {
@@ -30,9 +30,9 @@ impl Answers for Script {
 }
 
 /// The encoded headers of a call, at 4096: `:method GET`, `:path /`, `:authority x`.
-const HEADERS: &str = r#"(data (i32.const 4096)
+pub(crate) const HEADERS: &str = r#"(data (i32.const 4096)
     "\03\00\00\00\07\00\00\00\03\00\00\00\05\00\00\00\01\00\00\00\0a\00\00\00\01\00\00\00:method\00GET\00:path\00/\00:authority\00x\00")"#;
-const BLOCK: &str = "(i32.const 4096) (i32.const 61)";
+pub(crate) const BLOCK: &str = "(i32.const 4096) (i32.const 61)";
 
 /// Calls `cluster` in the request's headers and pauses; on the answer logs what it got and then runs `then`.
 fn caller(cluster: &str, timeout: u32, then: &str) -> String {

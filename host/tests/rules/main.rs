@@ -9,4 +9,5 @@ mod headers;
 mod lifecycle;
 mod replies;
 mod tcp;
+mod workers;
 mod world;

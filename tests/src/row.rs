@@ -32,6 +32,9 @@ pub struct Row {
     /// The most bytes that Envoy holds back for a filter; its default unless said.
     #[serde(default)]
     pub buffer_limit: Option<u32>,
+    /// The proxy lets WebSockets through.
+    #[serde(default)]
+    pub upgrades: bool,
     /// The back-off of `FAIL_RELOAD`, milliseconds; Envoy's default unless said. Envoy adds jitter.
     #[serde(default)]
     pub reload_backoff: Option<u64>,
@@ -148,6 +151,8 @@ pub struct Step {
     pub hex_headers: Vec<(String, String)>,
     /// Time to pass before the exchange, milliseconds.
     pub before: u64,
+    /// The client asks for a WebSocket and sends the pieces of the body, as they are, after the answer.
+    pub upgrade: bool,
     /// The client speaks HTTP/2.
     pub http2: bool,
     /// Scripts by the name of the filter; `*` is for all.
@@ -174,7 +179,10 @@ impl Step {
             let name = if name == "*" { "x-script".into() } else { format!("x-script-{name}") };
             all.push((name, script.split_whitespace().collect::<Vec<_>>().join(" ")));
         }
-        if !self.body.is_empty() && !self.chunked {
+        if self.upgrade {
+            all.push(("connection".into(), "upgrade".into()));
+            all.push(("upgrade".into(), "websocket".into()));
+        } else if !self.body.is_empty() && !self.chunked {
             all.push(("content-length".into(), whole(&self.body).len().to_string()));
         }
         let mut all: Vec<_> = all.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
@@ -223,6 +231,9 @@ impl Answer {
         let mut all = self.headers.clone();
         if self.chunked {
             all.push(("transfer-encoding".into(), "chunked".into()));
+        } else if self.status == 101 {
+            all.push(("connection".into(), "upgrade".into()));
+            all.push(("upgrade".into(), "websocket".into()));
         } else if self.status != 204 {
             all.push(("content-length".into(), whole(&self.body).len().to_string()));
         }

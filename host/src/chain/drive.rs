@@ -1,6 +1,6 @@
 //! The way of one exchange: the request in, the recorded response back, and the end.
 
-use super::{BodyView, Dir, Play, RESPONSE_HEADERS};
+use super::{BodyView, Dir, Play, RESPONSE_HEADERS, upgrade};
 use crate::FailurePolicy;
 use crate::headermap::{self, MapKind};
 use tamis_traffic::{Exchange, FaultKind, Message, Outcome, Protocol};
@@ -14,7 +14,11 @@ impl Play<'_> {
             return;
         };
         self.begin(exchange, request);
-        self.feed(Dir::Request, request);
+        if upgrade::agreed(exchange) {
+            self.ask_upgrade();
+        } else {
+            self.feed(Dir::Request, request);
+        }
         self.wait_for(Dir::Request);
         if !self.desk.stream.response_begun && !self.over() {
             self.respond(exchange);
@@ -61,6 +65,11 @@ impl Play<'_> {
         self.upstream_time(exchange);
         if self.desk.stream.response_begun || self.over() {
             return;
+        }
+        if self.desk.stream.upgrade
+            && let Some(request) = exchange.request.get()
+        {
+            return self.answer_upgrade(request, response);
         }
         let stream = &mut self.desk.stream;
         stream.response_begun = true;
@@ -121,7 +130,7 @@ impl Play<'_> {
         }
     }
 
-    fn piece(&mut self, dir: Dir, bytes: &[u8], eos: bool) {
+    pub(super) fn piece(&mut self, dir: Dir, bytes: &[u8], eos: bool) {
         if self.cut(dir) {
             return;
         }

@@ -12,6 +12,7 @@ mod out;
 mod reply;
 mod stream;
 mod tcp;
+mod upgrade;
 mod wait;
 
 pub(crate) use reply::Reply;

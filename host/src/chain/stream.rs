@@ -170,6 +170,8 @@ impl Lane {
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     pub(crate) alive: bool,
+    /// It became a WebSocket: neither direction ends.
+    pub(crate) upgrade: bool,
     /// It is a TCP connection: lanes hold data, there are no maps.
     pub(crate) tcp: bool,
     /// Who closed that connection, by the number of the ABI.
@@ -198,7 +200,8 @@ impl Stream {
         self.seats.resize_with(filters, Seat::default);
         self.details.clear();
         (self.alive, self.response_begun, self.local) = (true, false, false);
-        (self.grpc, self.http2, self.head, self.tcp) = (false, false, false, false);
+        (self.grpc, self.http2, self.head) = (false, false, false);
+        (self.tcp, self.upgrade) = (false, false);
     }
 
     /// Notes for the filter's trace whether what it wrote since the last look made a difference. `exchange` is

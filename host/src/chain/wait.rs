@@ -34,6 +34,9 @@ impl Play<'_> {
 
     fn settled(&self, dir: Dir) -> bool {
         let lanes = &self.desk.stream.lanes;
+        if self.desk.stream.upgrade && lanes[dir as usize].headers_out {
+            return true;
+        }
         match dir {
             Dir::Request => lanes[0].done || lanes[0].aborted || self.over(),
             Dir::Response => self.over() || lanes[1].aborted,

@@ -229,3 +229,20 @@ fn two_filters_that_hold_and_rewrite_see_each_others_work() {
     assert_eq!(playback.upstream.get().unwrap().body.bytes, b"12AB");
     assert_eq!(logs(&playback), ["1", "0", "2", "0", "2", "1", "3", "1"]);
 }
+
+#[test]
+fn envoy_2_2_an_upgrade_has_two_bodies_without_an_end() {
+    let mut exchange = post(&["ping", "more"]);
+    let response = exchange.response.get_mut().unwrap();
+    response.headers.set_value(0, b"101");
+    (response.body.bytes, response.body.chunks) = (b"pong".to_vec(), vec![4]);
+    let eos = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (call $num (local.get 2)) (i32.const 0))"#;
+    let guest = format!("{eos} {} {}", body_callback("request", "", GO), body_callback("response", "", GO));
+    let want = ["0", "0", "0", "0", "0", "4", "0", "4", "0", "4", "0"];
+    let playback = check(&guest, &exchange, &want);
+    assert_eq!((playback.outcome, faults(&playback)), (Outcome::Forwarded, vec![]));
+    assert_eq!(playback.upstream.get().unwrap().body.bytes, b"pingmore");
+    assert_eq!(playback.reply.get().unwrap().body.bytes, b"pong");
+    // A filter that never lets the request go is stuck as ever.
+    assert_eq!(faults(&play(&mut stage(PAUSE), &exchange)), ["stuck"]);
+}

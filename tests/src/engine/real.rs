@@ -56,7 +56,14 @@ impl Referee {
             }
             let filters: Vec<Value> = row.chain.iter().map(|f| filter(name, row, f, guest)).collect();
             listeners.push(match tcp {
-                None => envoy::listener_with_limit(name, &filters, &own, row.buffer_limit),
+                None => {
+                    let mut listener = envoy::listener_with_limit(name, &filters, &own, row.buffer_limit);
+                    if row.upgrades {
+                        let hcm = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+                        hcm["upgrade_configs"] = json!([{ "upgrade_type": "websocket" }]);
+                    }
+                    listener
+                }
                 Some(_) => {
                     let filters: Vec<Value> = filters.into_iter().map(envoy::network).collect();
                     envoy::tcp_listener(name, &filters, &own)

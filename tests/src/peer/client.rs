@@ -12,6 +12,8 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(2500);
 /// How long it waits for the rest of a body.
 const PATIENCE: Duration = Duration::from_millis(400);
+/// Until an upgrade is answered.
+const ANSWERED: Duration = Duration::from_millis(150);
 /// Between two pieces of a body, so that each arrives alone.
 const BETWEEN: Duration = Duration::from_millis(30);
 
@@ -40,6 +42,10 @@ pub fn exchange(proxy: SocketAddr, step: &Step) -> Result<Seen> {
         bytes.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     bytes.extend_from_slice(b"\r\n");
+    if step.upgrade {
+        stream.write_all(&std::mem::take(&mut bytes))?;
+        std::thread::sleep(ANSWERED);
+    }
     // A proxy that answers early closes early; its answer still counts.
     let _ = send(&mut stream, bytes, step);
     let bodiless = step.method() == "HEAD";

@@ -3,7 +3,7 @@
 use super::message::{Ended, Seen, read};
 use crate::row::{Answer, End};
 use anyhow::Result;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -88,6 +88,10 @@ fn serve(mut stream: TcpStream, plan: &Mutex<Plan>) {
             plan.next += 1;
             answer
         };
+        if answer.status == 101 {
+            upgraded(&mut stream, &answer, plan);
+            return;
+        }
         // A peer that left early is the row's business.
         if !give(&mut stream, &answer).unwrap_or(false) {
             let _ = stream.shutdown(Shutdown::Both);
@@ -132,4 +136,22 @@ fn give(stream: &mut TcpStream, answer: &Answer) -> std::io::Result<bool> {
     }
     stream.write_all(&bytes)?;
     Ok(true)
+}
+
+/// No longer HTTP: what comes belongs to the request, and is answered with the body.
+fn upgraded(stream: &mut TcpStream, answer: &Answer, plan: &Mutex<Plan>) {
+    let head = Answer { body: Vec::new(), ..answer.clone() };
+    let _ = give(stream, &head);
+    let mut buffer = [0; 1 << 10];
+    let _ = stream.set_read_timeout(Some(PATIENCE));
+    let mut pieces = answer.body.iter();
+    while let Ok(n @ 1..) = stream.read(&mut buffer) {
+        if let Some(seen) = lock(plan).seen.last_mut() {
+            seen.body.extend_from_slice(&buffer[..n]);
+        }
+        if let Some(piece) = pieces.next() {
+            let _ = stream.write_all(&piece.bytes());
+        }
+    }
+    let _ = stream.shutdown(Shutdown::Both);
 }

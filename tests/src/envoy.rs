@@ -23,6 +23,8 @@ pub struct Line {
     /// Logged by the main thread: the canary VM and the main thread's own VM live there. Requests are
     /// served by the worker.
     pub main_thread: bool,
+    /// The thread, as Envoy numbers it.
+    pub thread: String,
     /// The message.
     pub text: String,
 }
@@ -42,6 +44,14 @@ impl Envoy {
     /// # Errors
     /// When there is no Envoy, or it refuses the configuration: then its last log lines are in the error.
     pub fn start(listeners: &[Value], clusters: &[Value]) -> Result<Self> {
+        Self::start_with_workers(listeners, clusters, 1)
+    }
+
+    /// As [`Envoy::start`], with several workers. The kernel deals connections to them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_with_workers(listeners: &[Value], clusters: &[Value], workers: usize) -> Result<Self> {
         let binary = binary()?;
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("envoy.json");
@@ -56,7 +66,7 @@ impl Envoy {
             .arg(&config)
             .arg("--admin-address-path")
             .arg(&admin)
-            .args(["--concurrency", "1", "--disable-hot-restart"])
+            .args(["--concurrency", &workers.to_string(), "--disable-hot-restart"])
             .args(["--log-level", "warn", "--log-format", "%t|%v"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -71,7 +81,8 @@ impl Envoy {
                 let line = String::from_utf8_lossy(&line).into_owned();
                 let (thread, text) = line.split_once('|').unwrap_or(("", &line));
                 let main_thread = thread == pid.to_string();
-                into.lock().unwrap_or_else(|e| e.into_inner()).push(Line { main_thread, text: text.into() });
+                let line = Line { main_thread, thread: thread.into(), text: text.into() };
+                into.lock().unwrap_or_else(|e| e.into_inner()).push(line);
             }
         });
         let mut envoy = Self { child, lines, ports: BTreeMap::new(), _folder: folder };

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tamis_host::{Engine, EngineOptions, FailurePolicy, FilterSpec, Module, Stage, Start};
 use tamis_tests::envoy::{self, Envoy};
 use tamis_traffic::Playback;
@@ -72,8 +72,14 @@ fn start(filters: &[Value]) -> Result<Envoy> {
     Envoy::start(&[envoy::listener("l", filters, "none")], &[envoy::cluster("none", None)])
 }
 
-/// The guest's lines: first those of Envoy's main thread, then those of its worker.
-fn lines(envoy: &Envoy) -> Vec<String> {
+/// The guest's lines: first those of Envoy's main thread, then those of its worker, once it has started its filters.
+fn lines(envoy: &Envoy, filters: usize) -> Vec<String> {
+    let last = format!("~configure {filters}");
+    let end = Instant::now() + Duration::from_secs(10);
+    let started = || envoy.lines().iter().any(|l| !l.main_thread && l.text.trim_end().ends_with(&last));
+    while !started() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let all = envoy.lines();
     let text = |l: &envoy::Line| Some(l.text.split_once('~')?.1.trim().to_owned());
     let of = |main: bool| all.iter().filter(move |l| l.main_thread == main).filter_map(text);
@@ -98,7 +104,7 @@ fn envoy_1_5_one_filter_is_loaded_four_times_and_configured_three_times() -> Res
     let envoy = start(&filters(&["a"], &guest.path, &json!({})))?;
     let vm = ["initialize", "create 1", "vm_start 1", "configure 1"];
     let want = [&vm[..1], &vm, &vm, &vm].concat();
-    assert_eq!(lines(&envoy), want);
+    assert_eq!(lines(&envoy, 1), want);
     assert_eq!(on_host(&guest, &["a"])?, want);
     Ok(())
 }
@@ -107,7 +113,7 @@ fn envoy_1_5_one_filter_is_loaded_four_times_and_configured_three_times() -> Res
 fn envoy_1_5_filters_of_one_vm_start_one_after_the_other_in_it() -> Result<()> {
     let guest = Guest::new(1)?;
     let envoy = start(&filters(&["a", "b"], &guest.path, &json!({})))?;
-    assert_eq!(lines(&envoy), on_host(&guest, &["a", "b"])?);
+    assert_eq!(lines(&envoy, 2), on_host(&guest, &["a", "b"])?);
     Ok(())
 }
 
@@ -185,5 +191,37 @@ fn envoy_2_4_and_2_5_where_envoy_crashes_the_host_reports_it() -> Result<()> {
         let seen = tamis_tests::engine::play_on_host(&engine, &guest, "a", &row)?;
         assert_eq!(seen.faults, ["would-crash-envoy"], "{script}");
     }
+    Ok(())
+}
+
+#[test]
+fn envoy_2_4_after_a_close_in_response_trailers_envoy_calls_deleted_contexts() -> Result<()> {
+    use tamis_tests::artifact::{self, PLAIN};
+    use tamis_tests::peer::{Upstream, exchange};
+    use tamis_tests::row::Row;
+
+    let wasm = artifact::module("tamis-guest", PLAIN)?;
+    let row: Row = serde_saphyr::from_str(
+        "{ says: x, chain: [{ name: a }, { name: b, script: 'rst: close 1' }], exchanges: [{ answer: { chunked: true, \
+         body: [one], trailers: [[x-t, '1']] } }] }",
+    )?;
+    let upstream = Upstream::start(vec![row.exchanges[0].answer.clone()])?;
+    let filters = [("a", "a"), ("b", "b | rst: close 1")]
+        .map(|(name, config)| envoy::filter(name, name, &wasm, config, &json!({})));
+    let clusters = [envoy::cluster("up", Some(upstream.address()))];
+    let mut envoy = Envoy::start(&[envoy::listener("l", &filters, "up")], &clusters)?;
+    // Memory that is gone is used: now and then that ends the process.
+    let _ = exchange(envoy.listener("l")?, &row.exchanges[0]);
+    let ended = envoy.ended(Duration::from_millis(300))?;
+    let lines = envoy.lines();
+    let at = |end: &str| lines.iter().position(|l| l.text.contains("~a/") && l.text.contains(end));
+    let called = at(" delete").zip(at(" rst")).is_some_and(|(delete, trailers)| delete < trailers);
+    assert!(called || ended.is_some(), "{lines:?}");
+
+    let engine = Engine::new(&EngineOptions::default())?;
+    let guest = Module::load(&engine, &std::fs::read(&wasm)?)?;
+    let seen = tamis_tests::engine::play_on_host(&engine, &guest, "a", &row)?;
+    assert_eq!(seen.faults, ["would-crash-envoy"]);
+    assert!(!seen.log.iter().any(|line| line.starts_with("a/") && line.contains(" rst")), "{:?}", seen.log);
     Ok(())
 }

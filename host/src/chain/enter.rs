@@ -223,7 +223,7 @@ impl Play<'_> {
     }
 
     /// It closed the stream in the response trailers and returned continue: Envoy goes on with contexts that it has
-    /// deleted (row 74d of the conformance table). In the request's trailers it does not.
+    /// deleted (docs/envoy.md 2.15). In the request's trailers it does not.
     #[cold]
     fn closed_in_trailers(&mut self, dir: Dir, filter: usize) {
         if dir == Dir::Response && filter > 0 {

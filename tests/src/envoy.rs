@@ -206,6 +206,17 @@ pub fn cluster(name: &str, at: Option<SocketAddr>) -> Value {
     })
 }
 
+/// The same, and the proxy speaks HTTP/2 to it.
+pub fn cluster_http2(name: &str, at: Option<SocketAddr>) -> Value {
+    let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let mut cluster = cluster(name, at);
+    cluster["typed_extension_protocol_options"] = json!({ kind: {
+        "@type": format!("type.googleapis.com/{kind}"),
+        "explicit_http_config": { "http2_protocol_options": {} },
+    }});
+    cluster
+}
+
 /// An HTTP listener with these filters in front of `cluster`. Envoy adds as little of its own as it can:
 /// no request id, no timing headers.
 pub fn listener(name: &str, filters: &[Value], cluster: &str) -> Value {

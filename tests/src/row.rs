@@ -20,7 +20,7 @@ pub struct Row {
     #[serde(default)]
     pub connections: Vec<Vec<Act>>,
     /// What the clusters of callouts answer, call after call; the last answer stays. A cluster that is not
-    /// here is unknown to the proxy; one with an empty list has no hosts.
+    /// here is unknown to the proxy; one with an empty list has no hosts. One with a gRPC answer speaks HTTP/2.
     #[serde(default)]
     pub callouts: BTreeMap<String, Vec<Answer>>,
     /// Time to pass before the first exchange, milliseconds: ticks.
@@ -209,6 +209,33 @@ pub struct Answer {
     pub after: u64,
     /// How it goes.
     pub end: End,
+    /// The answer to a gRPC call or stream, in place of status, headers and body.
+    pub grpc: Option<Grpc>,
+}
+
+/// An answer in the terms of gRPC.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grpc {
+    /// Initial metadata, in order.
+    pub headers: Vec<(String, String)>,
+    /// The messages, each in a frame of its own.
+    pub messages: Vec<String>,
+    /// The status; `0` unless said.
+    pub status: u32,
+    /// `grpc-message`, when it is not empty.
+    pub text: String,
+    /// Trailing metadata, in order.
+    pub trailers: Vec<(String, String)>,
+    /// The trailers do not come: nothing ends the answer.
+    pub open: bool,
+}
+
+impl Grpc {
+    /// Headers and trailers are one block, as gRPC sends an error that comes first.
+    pub fn trailers_only(&self) -> bool {
+        self.headers.is_empty() && self.messages.is_empty() && self.status != 0 && !self.open
+    }
 }
 
 impl Default for Answer {
@@ -221,6 +248,7 @@ impl Default for Answer {
             chunked: false,
             after: 0,
             end: End::default(),
+            grpc: None,
         }
     }
 }

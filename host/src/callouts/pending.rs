@@ -1,30 +1,41 @@
-//! Calls on their way, in virtual time.
+//! Calls on their way, in virtual time, and what a callback may read of an answer.
 
-use super::Answer;
-use crate::stage::Desk;
 use crate::world::LimitReached;
-use tamis_traffic::{Callout, FaultKind, Headers, Message, Slot};
+use tamis_traffic::{Callout, CalloutKind, Headers, Message};
 
-/// Calls that may be on their way at once. A filter that calls in every tick and is never answered would
-/// fill memory; beyond it the playback ends with a fault.
+/// Calls that may be on their way at once, and events of their answers. A filter that calls in every tick and is never
+/// answered would fill memory; beyond it the playback ends with a fault.
 const PENDING_LIMIT: usize = 10_000;
-
-/// Envoy's body of a callout that timed out.
-const TIMEOUT_BODY: &[u8] = b"upstream request timeout";
-/// Envoy's body of a callout whose connection failed, with its most usual reason.
-const RESET_BODY: &[u8] =
-    b"upstream connect error or disconnect/reset before headers. reset reason: connection termination";
 
 /// Why a call did not start.
 #[derive(Debug)]
 pub(crate) enum Refused {
     BadArgument,
+    /// A gRPC service that is neither an encoded message nor a known cluster.
+    NoService,
     CannotStart,
     TooMany(LimitReached),
 }
 
+/// Something that a callback is told.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// An HTTP answer; `broken` is a reset in the middle of the body: no headers, status 11.
+    Http { message: Message, broken: bool },
+    /// gRPC: initial metadata.
+    Initial(Headers),
+    /// gRPC: a message.
+    Received(Vec<u8>),
+    /// gRPC: trailing metadata.
+    Trailing(Headers),
+    /// gRPC: the end.
+    Closed { status: u32, text: Vec<u8> },
+    /// Addresses of a name, as the filter gets them.
+    Resolved(Vec<u8>),
+}
+
 /// What a callback gets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) filter: usize,
     /// The VM that called.
@@ -33,41 +44,119 @@ pub(crate) struct Delivery {
     pub(crate) root: u32,
     pub(crate) token: u32,
     pub(crate) due: u64,
-    /// Reset in the middle of the body: no headers, status 11.
-    pub(crate) broken: bool,
-    pub(crate) message: Message,
+    pub(crate) event: Event,
 }
 
-/// What maps 6 and 7 and buffer 4 show inside the callback.
+/// What a callback may read of the answer that it is told of.
 #[derive(Debug, Default)]
 pub(crate) struct Open {
-    pub(crate) headers: Headers,
-    pub(crate) body: Vec<u8>,
-    pub(crate) trailers: Slot<Headers>,
+    /// Maps 6 and 7, buffer 4.
+    pub(crate) http: Option<Message>,
+    /// Map 4.
+    pub(crate) initial: Option<Headers>,
+    /// Map 5.
+    pub(crate) trailing: Option<Headers>,
+    /// Buffer 5.
+    pub(crate) received: Option<Vec<u8>>,
+    /// Buffer 8.
+    pub(crate) resolved: Option<Vec<u8>>,
+}
+
+/// A gRPC call or stream that the filter can still name.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) filter: usize,
+    pub(super) vm: usize,
+    pub(super) root: u32,
+    pub(super) token: u32,
+    /// The filter called `proxy_grpc_close`.
+    pub(super) closed_here: bool,
+    /// It said the end of its half with a message or by closing: what it sends now goes nowhere.
+    pub(super) ended: bool,
+    /// The peer's end was delivered.
+    pub(super) closed_there: bool,
+    /// The peer's initial metadata is on its way or was delivered.
+    pub(super) headed: bool,
+    /// When the last event that is on its way is due.
+    pub(super) last_due: u64,
+    /// As it was started.
+    pub(super) callout: Callout,
+}
+
+impl Live {
+    /// A call or stream that just started; a call has said all.
+    pub(super) fn new(callout: Callout, vm: usize, root: u32, now: u64) -> Self {
+        Self {
+            filter: callout.filter,
+            vm,
+            root,
+            token: callout.token,
+            closed_here: false,
+            ended: callout.kind == CalloutKind::GrpcCall,
+            closed_there: false,
+            headed: false,
+            last_due: now,
+            callout,
+        }
+    }
 }
 
 /// All calls of a stage.
 #[derive(Debug, Default)]
 pub(crate) struct Callouts {
-    pending: Vec<Delivery>,
-    open: Option<Open>,
-    /// The last number given to each VM.
-    numbers: Vec<u32>,
+    pub(super) pending: Vec<Delivery>,
+    pub(super) live: Vec<Live>,
+    pub(crate) open: Open,
+    /// The last numbers given to each VM: HTTP, gRPC calls, gRPC streams, names.
+    numbers: Vec<[u32; 4]>,
 }
 
+/// Before the first call: the kinds are in the low two bits, names count on their own (docs/envoy.md 2.6).
+const FRESH: [u32; 4] = [0, 1, 2, 1];
+
 impl Callouts {
-    /// The answer that is being delivered.
-    pub(crate) fn open(&self) -> Option<&Open> {
-        self.open.as_ref()
+    /// Lets the callback of an event read it: the callback's name, and the number that it gets beside its token.
+    pub(crate) fn show(&mut self, event: Event) -> (&'static str, u32) {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let open = &mut self.open;
+        match event {
+            Event::Http { message, broken } => {
+                let size = count(message.body.bytes.len());
+                open.http = (!broken).then_some(message);
+                ("proxy_on_http_call_response", size)
+            }
+            Event::Initial(headers) => {
+                let number = count(headers.len());
+                open.initial = Some(headers);
+                ("proxy_on_grpc_receive_initial_metadata", number)
+            }
+            Event::Received(message) => {
+                let number = count(message.len());
+                open.received = Some(message);
+                ("proxy_on_grpc_receive", number)
+            }
+            Event::Trailing(headers) => {
+                let number = count(headers.len());
+                open.trailing = Some(headers);
+                ("proxy_on_grpc_receive_trailing_metadata", number)
+            }
+            Event::Closed { status, .. } => ("proxy_on_grpc_close", status),
+            Event::Resolved(bytes) => {
+                let number = count(bytes.len());
+                open.resolved = Some(bytes);
+                ("envoy_on_resolve_dns", number)
+            }
+        }
     }
 
-    pub(crate) fn show(&mut self, message: Message) {
-        self.open =
-            Some(Open { headers: message.headers, body: message.body.bytes, trailers: message.trailers });
-    }
-
+    /// Nothing of an answer can be read any more.
     pub(crate) fn hide(&mut self) {
-        self.open = None;
+        self.open = Open::default();
+    }
+
+    /// As [`Callouts::hide`], for what was told inside of another callback: that one's answer stays.
+    pub(crate) fn hide_inside(&mut self) {
+        (self.open.initial, self.open.trailing, self.open.resolved) = (None, None, None);
     }
 
     /// When the next answer is due, wall nanoseconds.
@@ -82,113 +171,49 @@ impl Callouts {
         Some(self.pending.remove(at))
     }
 
+    /// Lets it come when it is due.
+    pub(crate) fn add(&mut self, delivery: Delivery) {
+        self.pending.push(delivery);
+    }
+
     /// Moves all that is due by nanoseconds.
     pub(crate) fn shift(&mut self, by: u64) {
         self.pending.iter_mut().for_each(|d| d.due = d.due.saturating_add(by));
+        self.live.iter_mut().for_each(|l| l.last_due = l.last_due.saturating_add(by));
     }
 
     /// A VM died: its calls are cancelled (docs/envoy.md 2.6).
     pub(crate) fn cancel(&mut self, vm: usize) {
         self.pending.retain(|d| d.vm != vm);
+        self.live.retain(|l| l.vm != vm);
     }
 
-    /// 4, 8, 12, … for each VM; a failed start burns a number (docs/envoy.md 2.6).
-    fn number(&mut self, vm: usize) -> u32 {
+    /// 4, 8, 12, … for HTTP calls of each VM, 5, 9, … for gRPC calls, 6, 10, … for streams, 2, 3, … for names; a failed
+    /// start burns a number (docs/envoy.md 2.6).
+    pub(super) fn number(&mut self, vm: usize, kind: CalloutKind) -> u32 {
         if self.numbers.len() <= vm {
-            self.numbers.resize(vm + 1, 0);
+            self.numbers.resize(vm + 1, FRESH);
         }
-        self.numbers[vm] = self.numbers[vm].wrapping_add(4).max(4);
-        self.numbers[vm]
+        let at = kind as usize;
+        let step = if kind == CalloutKind::Resolve { 1 } else { 4 };
+        let next = self.numbers[vm][at].checked_add(step).unwrap_or(FRESH[at] + step);
+        self.numbers[vm][at] = next;
+        next
     }
 
     /// A fresh VM counts from the start.
     pub(crate) fn forget_numbers(&mut self, vm: usize) {
-        if let Some(number) = self.numbers.get_mut(vm) {
-            *number = 0;
+        if let Some(numbers) = self.numbers.get_mut(vm) {
+            *numbers = FRESH;
         }
     }
-}
 
-impl Desk {
-    /// Starts a call for the effective context's filter and asks what will come of it.
-    pub(crate) fn start_callout(&mut self, mut callout: Callout) -> Result<u32, Refused> {
-        let headers = &callout.request.headers;
-        let required: [&[u8]; 3] = [b":path", b":method", b":authority"];
-        if callout.timeout_ms > i32::MAX as u32 || required.iter().any(|name| headers.get(name).is_none()) {
-            self.made.push(callout);
-            return Err(Refused::BadArgument);
+    /// Room for one more call.
+    pub(super) fn room(&self) -> Result<(), Refused> {
+        if self.pending.len() + self.live.len() < PENDING_LIMIT {
+            return Ok(());
         }
-        if self.callouts.pending.len() >= PENDING_LIMIT {
-            let limit =
-                LimitReached { what: "list of pending callouts", limit: PENDING_LIMIT, unit: "calls" };
-            return Err(Refused::TooMany(limit));
-        }
-        let answer = self.answers.answer(&callout);
-        let token = match answer {
-            Answer::UnknownCluster => None,
-            _ => Some(self.callouts.number(self.at.vm)),
-        };
-        if matches!(answer, Answer::UnknownCluster | Answer::NoHosts) {
-            self.made.push(callout);
-            return Err(if token.is_none() { Refused::BadArgument } else { Refused::CannotStart });
-        }
-        let token = token.unwrap_or_default();
-        callout.token = token;
-        if !callout.request.body.bytes.is_empty() {
-            let length = callout.request.body.bytes.len().to_string();
-            callout.request.headers.remove(b"content-length");
-            callout.request.headers.push(b"content-length", length.as_bytes());
-        }
-        if let Some(mut delivery) = self.outcome(answer, &callout) {
-            delivery.filter = callout.filter;
-            delivery.vm = self.at.vm;
-            delivery.root = self.plugins.get(callout.filter).map_or(0, |p| p.root);
-            delivery.token = token;
-            self.callouts.pending.push(delivery);
-        }
-        self.made.push(callout);
-        Ok(token)
+        let (what, limit, unit) = ("list of pending callouts", PENDING_LIMIT, "calls");
+        Err(Refused::TooMany(LimitReached { what, limit, unit }))
     }
-
-    /// What will arrive and when; none when nothing ever will.
-    fn outcome(&mut self, answer: Answer, callout: &Callout) -> Option<Delivery> {
-        let now = self.clock.wall();
-        let limit = u64::from(callout.timeout_ms) * 1_000_000;
-        let after = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        let (wait, message, broken) = match answer {
-            Answer::Reply { mut message, after: time } => {
-                let long = message.body.bytes.len() as u64 > self.profile.callout_response_limit;
-                // Envoy's client appends it to every answer that came over the wire.
-                let took = time.as_millis().to_string();
-                message.headers.push(b"x-envoy-upstream-service-time", took.as_bytes());
-                (after(time), if long { Message::default() } else { message }, long)
-            }
-            Answer::Reset { after: time } => (after(time), plain("503", RESET_BODY), false),
-            Answer::ResetMidBody { after: time } => (after(time), Message::default(), true),
-            Answer::Unanswered => {
-                let text = format!("nobody answers the call to cluster `{}`", callout.cluster);
-                self.fault(FaultKind::UnansweredCallout, Some(callout.filter), text);
-                (u64::MAX, Message::default(), false)
-            }
-            Answer::Timeout | Answer::UnknownCluster | Answer::NoHosts => {
-                (u64::MAX, Message::default(), false)
-            }
-        };
-        if limit > 0 && wait >= limit {
-            let message = plain("504", TIMEOUT_BODY);
-            return Some(Delivery { due: now.saturating_add(limit), message, ..Delivery::default() });
-        }
-        let due = now.saturating_add(wait);
-        (wait < u64::MAX).then(|| Delivery { due, broken, message, ..Delivery::default() })
-    }
-}
-
-/// A reply that Envoy's client makes itself: three headers (docs/envoy.md 2.6).
-fn plain(status: &str, body: &[u8]) -> Message {
-    let mut message = Message::default();
-    message.headers.push(b":status", status.as_bytes());
-    message.headers.push(b"content-length", body.len().to_string().as_bytes());
-    message.headers.push(b"content-type", b"text/plain");
-    message.body.bytes.extend_from_slice(body);
-    message
 }

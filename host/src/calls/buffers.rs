@@ -11,7 +11,7 @@ const CALL_BODY: u32 = 4;
 const GRPC_MESSAGE: u32 = 5;
 const VM_CONFIG: u32 = 6;
 const PLUGIN_CONFIG: u32 = 7;
-const LAST_BUFFER: u32 = 8;
+const CALL_DATA: u32 = 8;
 
 /// The bytes of a buffer as the effective context sees them.
 ///
@@ -23,9 +23,11 @@ fn bytes(desk: &Desk, kind: u32) -> Answer<&[u8]> {
         REQUEST_BODY..=UPSTREAM_DATA => Ok(body(desk, kind)),
         // A call that broke has no body, not an empty one (row 14 of the conformance table).
         CALL_BODY => {
-            let open = desk.callouts.open().filter(|a| !a.headers.is_empty());
-            open.map(|a| &a.body[..]).ok_or(Stop::Tell(Status::NotFound))
+            let open = desk.callouts.open.http.as_ref().filter(|a| !a.headers.is_empty());
+            open.map(|a| &a.body.bytes[..]).ok_or(Stop::Tell(Status::NotFound))
         }
+        GRPC_MESSAGE => Ok(desk.callouts.open.received.as_deref().unwrap_or_default()),
+        CALL_DATA if !at.stream => Ok(desk.callouts.open.resolved.as_deref().unwrap_or_default()),
         VM_CONFIG => Ok(desk.plugins.get(at.filter).map_or(&[][..], |p| &p.vm_config)),
         PLUGIN_CONFIG
             if desk.at.phase == "proxy_on_configure" || desk.at.phase == "proxy_validate_configuration" =>
@@ -33,7 +35,7 @@ fn bytes(desk: &Desk, kind: u32) -> Answer<&[u8]> {
             Ok(desk.plugins.get(at.filter).map_or(&[][..], |p| &p.config))
         }
         PLUGIN_CONFIG => Err(Stop::Tell(Status::NotFound)),
-        GRPC_MESSAGE | LAST_BUFFER => Ok(&[]),
+        CALL_DATA => Ok(&[]),
         _ => Err(Stop::Tell(Status::BadArgument)),
     }
 }
@@ -48,7 +50,15 @@ fn body(desk: &Desk, kind: u32) -> &[u8] {
     }
 }
 
+/// The bytes of buffer 8 are in the place where a context keeps the buffer that it looked at last (docs/envoy.md 2.3).
+fn look(desk: &mut Desk, kind: u32) {
+    if kind < CALL_DATA && kind != CALL_BODY && !desk.at.effective.stream {
+        desk.callouts.open.resolved = None;
+    }
+}
+
 pub(super) fn status(call: &mut Call<'_, '_>, kind: u32, len: u32, flags: u32) -> Answer {
+    look(call.desk(), kind);
     let size = bytes(call.desk(), kind)?.len() as u32;
     call.put(len, size)?;
     call.put(flags, 0)
@@ -56,6 +66,7 @@ pub(super) fn status(call: &mut Call<'_, '_>, kind: u32, len: u32, flags: u32) -
 
 /// Clamps what is asked for; a start beyond the end is empty (docs/envoy.md 2.3).
 pub(super) fn get(call: &mut Call<'_, '_>, kind: u32, start: u32, max: u32, at: u32, len: u32) -> Answer {
+    look(call.desk(), kind);
     let all = bytes(call.desk(), kind)?.len();
     let start = (start as usize).min(all);
     let size = (max as usize).min(all - start);
@@ -78,6 +89,7 @@ pub(super) fn set(call: &mut Call<'_, '_>, kind: u32, start: u32, size: u32, dat
             bytes(desk, kind)?;
             return Err(Stop::Tell(Status::BadArgument));
         }
+        GRPC_MESSAGE => return set_message(desk, start, size, new),
         _ => return Err(Stop::Tell(Status::BadArgument)),
     }
     let dir = if kind & 1 == 0 { Dir::Request } else { Dir::Response };
@@ -89,21 +101,33 @@ pub(super) fn set(call: &mut Call<'_, '_>, kind: u32, start: u32, size: u32, dat
     let Some(body) = stream.lanes[dir as usize].bytes_mut(which) else {
         return Err(Stop::Tell(Status::BadArgument));
     };
-    let (start, size) = (start as usize, (size as usize).min(body.len()));
-    let changed = if start == 0 {
-        let changed = body[..size] != *new;
-        body.splice(..size, new.iter().copied());
-        changed
-    } else if start >= body.len() {
-        body.extend_from_slice(new);
-        !new.is_empty()
-    } else {
-        return Err(Stop::Tell(Status::BadArgument));
-    };
+    let changed = splice(body, start, size, new)?;
     if changed {
         stream.body_changed(at.filter, dir);
     }
     Ok(())
+}
+
+/// Writes into a buffer; says whether that changed anything.
+fn splice(body: &mut Vec<u8>, start: u32, size: u32, new: &[u8]) -> Answer<bool> {
+    let (start, size) = (start as usize, (size as usize).min(body.len()));
+    if start == 0 {
+        let changed = body[..size] != *new;
+        body.splice(..size, new.iter().copied());
+        Ok(changed)
+    } else if start >= body.len() {
+        body.extend_from_slice(new);
+        Ok(!new.is_empty())
+    } else {
+        Err(Stop::Tell(Status::BadArgument))
+    }
+}
+
+/// A message that came may be changed, for what reads it later in the same callback (docs/envoy.md 2.7).
+#[cold]
+fn set_message(desk: &mut Desk, start: u32, size: u32, new: &[u8]) -> Answer {
+    let Some(message) = &mut desk.callouts.open.received else { return Err(Stop::Tell(Status::BadArgument)) };
+    splice(message, start, size, new).map(|_| ())
 }
 
 /// ABI 0.1.0: the configuration of the filter in its own call.

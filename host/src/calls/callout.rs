@@ -35,7 +35,7 @@ pub(super) fn http_call(
     view.write_u32(token, 0)?;
     let number = match desk.start_callout(made) {
         Ok(number) => number,
-        Err(Refused::BadArgument) => return Err(Stop::Tell(Status::BadArgument)),
+        Err(Refused::BadArgument | Refused::NoService) => return Err(Stop::Tell(Status::BadArgument)),
         Err(Refused::CannotStart) => return Err(Stop::Tell(Status::InternalFailure)),
         Err(Refused::TooMany(limit)) => return Err(limit.into()),
     };
@@ -43,20 +43,10 @@ pub(super) fn http_call(
 }
 
 /// Undecodable bytes are no headers at all (docs/envoy.md 1.3); names in lower case, `host` is `:authority`.
-fn decode(bytes: &[u8], into: &mut Headers) {
+pub(super) fn decode(bytes: &[u8], into: &mut Headers) {
     let Ok(pairs) = pairs::decode(bytes) else { return };
     for (name, value) in pairs {
         let name = name.to_ascii_lowercase();
         into.push(if name == b"host" { b":authority" } else { &name }, value);
     }
-}
-
-/// The kinds of tokens are in the low two bits: 1 gRPC calls, 2 gRPC streams (docs/envoy.md 2.6). None exists here.
-pub(super) fn grpc_send(call: &mut Call<'_, '_>, token: u32, data: u32, dlen: u32, _: u32) -> Answer {
-    call.split()?.0.read(data, dlen)?;
-    Err(Stop::Tell(if token & 3 == 2 { Status::NotFound } else { Status::BadArgument }))
-}
-
-pub(super) fn grpc_close(_: &mut Call<'_, '_>, token: u32) -> Answer {
-    Err(Stop::Tell(if matches!(token & 3, 1 | 2) { Status::NotFound } else { Status::BadArgument }))
 }

@@ -13,13 +13,12 @@ const LAST_MAP: u32 = 7;
 
 /// The map as the effective context may read it; none where Envoy has no pointer to it (docs/envoy.md 2.1.12).
 fn readable(desk: &Desk, map: u32) -> Option<&Headers> {
-    if map >= 6 {
-        let answer = desk.callouts.open()?;
-        return Some(if map == 6 { &answer.headers } else { answer.trailers.get()? });
+    if map > 3 {
+        return of_answer(desk, map);
     }
     let at = desk.at.effective;
     let map = map as usize;
-    if !at.stream || map > 3 {
+    if !at.stream {
         return None;
     }
     let seat = desk.stream.seats.get(at.filter)?;
@@ -27,6 +26,17 @@ fn readable(desk: &Desk, map: u32) -> Option<&Headers> {
     let open = seat.open[map] || (seat.logging && map != 1);
     let map = &desk.stream.maps[map];
     (open && map.present).then_some(&map.headers)
+}
+
+/// A map of the answer that the running callback is told of.
+fn of_answer(desk: &Desk, map: u32) -> Option<&Headers> {
+    let open = &desk.callouts.open;
+    match map {
+        4 => open.initial.as_ref(),
+        5 => open.trailing.as_ref(),
+        6 => Some(&open.http.as_ref()?.headers),
+        _ => open.http.as_ref()?.trailers.get(),
+    }
 }
 
 /// The map as the effective context may write it, with the filter that does. Trailers come into being here,

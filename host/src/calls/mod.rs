@@ -7,6 +7,7 @@ mod buffers;
 mod callout;
 mod context;
 mod foreign;
+mod grpc;
 mod headers;
 mod logging;
 mod measure;
@@ -61,11 +62,11 @@ pub(crate) fn link(linker: &mut Linker<Guest>, abi: AbiVersion) -> Result<()> {
         "proxy_get_buffer_bytes" => buffers::get(kind: u32, start: u32, max: u32, at: u32, len: u32);
         "proxy_set_buffer_bytes" => buffers::set(kind: u32, start: u32, size: u32, data: u32, dlen: u32);
         "proxy_http_call" => callout::http_call(upstream: u32, ulen: u32, pairs: u32, plen: u32, body: u32, blen: u32, trailers: u32, tlen: u32, timeout: u32, token: u32);
-        "proxy_grpc_call" => unsupported::grpc_call(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, i: u32, j: u32, k: u32, l: u32);
-        "proxy_grpc_stream" => unsupported::grpc_stream(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32, h: u32, i: u32);
-        "proxy_grpc_send" => callout::grpc_send(token: u32, data: u32, dlen: u32, end: u32);
-        "proxy_grpc_close" => callout::grpc_close(token: u32);
-        "proxy_grpc_cancel" => callout::grpc_close(token: u32);
+        "proxy_grpc_call" => grpc::grpc_call(service: u32, slen: u32, name: u32, nlen: u32, method: u32, mlen: u32, metadata: u32, mdlen: u32, message: u32, msglen: u32, timeout: u32, token: u32);
+        "proxy_grpc_stream" => grpc::grpc_stream(service: u32, slen: u32, name: u32, nlen: u32, method: u32, mlen: u32, metadata: u32, mdlen: u32, token: u32);
+        "proxy_grpc_send" => grpc::grpc_send(token: u32, data: u32, dlen: u32, end: u32);
+        "proxy_grpc_close" => grpc::grpc_close(token: u32);
+        "proxy_grpc_cancel" => grpc::grpc_cancel(token: u32);
         "proxy_set_tick_period_milliseconds" => context::set_tick_period(ms: u32);
         "proxy_get_current_time_nanoseconds" => context::now(ret: u32);
         "proxy_define_metric" => measure::define(kind: u32, name: u32, nlen: u32, ret: u32);
@@ -81,7 +82,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>, abi: AbiVersion) -> Result<()> {
         "proxy_continue_request" => context::continue_request();
         "proxy_continue_response" => context::continue_response();
         "proxy_clear_route_cache" => context::clear_route_cache();
-        "envoy_resolve_dns" => unsupported::resolve_dns(a: u32, b: u32, c: u32);
+        "envoy_resolve_dns" => grpc::resolve_dns(name: u32, nlen: u32, token: u32);
     }
     linker.func_wrap("env", "pthread_equal", |a: u32, b: u32| -> u32 { u32::from(a == b) })?;
     linker.func_wrap("env", "emscripten_notify_memory_growth", |_: u32| {})?;

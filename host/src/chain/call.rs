@@ -1,7 +1,6 @@
 //! Running one callback of one filter, and what it asked to happen afterwards.
 
 use super::{Dir, Gate, Play, Reply};
-use crate::callouts::Delivery;
 use crate::stage::{Action, At, Context, Desk};
 use crate::vm::{Broke, Used, Vm};
 use tamis_traffic::{Blame, FaultKind, Outcome};
@@ -100,6 +99,7 @@ impl Play<'_> {
                     asked.reply.get_or_insert((filter, reply));
                 }
                 Action::Reply { filter, reply } => self.local_reply(Some(filter), *reply),
+                Action::Deliver(delivery) => self.deliver(*delivery),
             }
         }
         asked
@@ -151,39 +151,5 @@ impl Play<'_> {
         let result = self.call(context, phase, run).ok()?;
         self.drain(None);
         result
-    }
-
-    /// An answer to a callout, for the root context (docs/envoy.md 2.6).
-    pub(super) fn deliver(&mut self, delivery: Delivery) {
-        let filter = delivery.filter;
-        let Some(plugin) = self.desk.plugins.get_mut(filter) else { return };
-        if plugin.root == 0 || plugin.root != delivery.root {
-            return;
-        }
-        let context = Context { id: plugin.root, filter, stream: false };
-        if delivery.broken {
-            plugin.status = (tamis_abi::Status::BrokenConnection.0, b"reset".to_vec());
-        }
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let message = &delivery.message;
-        let trailers = message.trailers.get().map_or(0, |t| t.len());
-        let params = (
-            context.id,
-            delivery.token,
-            count(message.headers.len()),
-            count(message.body.bytes.len()),
-            count(trailers),
-        );
-        if !delivery.broken {
-            self.desk.callouts.show(delivery.message);
-        }
-        let ran = self.call(context, "proxy_on_http_call_response", |vm, desk, used| {
-            vm.run(desk, |c| &c.on_http_call_response, params, used)
-        });
-        self.desk.callouts.hide();
-        self.desk.plugins[filter].status.1.clear();
-        if ran.is_ok() {
-            self.drain(None);
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! a lane counts from the side where the bytes come in, so that both directions are the same code.
 
 mod call;
+mod deliver;
 mod drive;
 mod enter;
 mod finish;

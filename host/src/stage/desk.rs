@@ -4,7 +4,7 @@
 //! so that host functions reach it without sharing and without locks.
 
 use super::Crew;
-use crate::callouts::{Answers, Callouts, Nobody};
+use crate::callouts::{Answers, Callouts, Delivery, Nobody};
 use crate::chain::{Reply, Stream};
 use crate::world::{Metrics, Owner, Queues, Random, SharedData, Space, VirtualClock};
 use crate::{FailurePolicy, Profile};
@@ -14,9 +14,19 @@ use tamis_traffic::{Attributes, Callout, Exchange, Fault, FaultKind, Log, LogLev
 /// What a filter asked for that happens after its callback (docs/envoy.md 1.5: queued, in order of the calls).
 #[derive(Debug)]
 pub(crate) enum Action {
-    Continue { filter: usize, stream: u32 },
-    Close { filter: usize },
-    Reply { filter: usize, reply: Box<Reply> },
+    Continue {
+        filter: usize,
+        stream: u32,
+    },
+    Close {
+        filter: usize,
+    },
+    Reply {
+        filter: usize,
+        reply: Box<Reply>,
+    },
+    /// The end of a gRPC call that could not start.
+    Deliver(Box<Delivery>),
 }
 
 /// A context of a VM, found by its id.

@@ -1,7 +1,7 @@
 //! The life of a chain: start, a new VM after a reload, the end.
 
 use super::builder::{Clock, StageBuilder, Start};
-use super::{Context, Desk, FilterSpec, Plugin, Stage, StartError, StartPhase, StartReason};
+use super::{Action, Context, Desk, FilterSpec, Plugin, Stage, StartError, StartPhase, StartReason};
 use crate::FailurePolicy;
 use crate::chain::Play;
 use crate::vm::{Broke, Failed, Recipe, Used, Vm};
@@ -207,8 +207,12 @@ fn configure(vm: &mut Vm, filter: usize, desk: &mut Box<Desk>) -> Result<(), Fai
             StartPhase::Configure => vm.run(desk, |c| &c.on_configure, (id, size), &mut used),
             _ => vm.run(desk, |c| &c.on_context_create, (id, 0), &mut used).map(|_| None),
         };
-        // Nothing that a root context asks for acts on a stream.
-        desk.actions.clear();
+        // Nothing that a root context asks for acts on a stream; what it is owed comes as soon as it can.
+        for action in std::mem::take(&mut desk.actions) {
+            if let Action::Deliver(delivery) = action {
+                desk.callouts.add(*delivery);
+            }
+        }
         match ran {
             Ok(None) => Ok(()),
             Ok(Some(0)) => Err((phase, StartReason::Refused)),

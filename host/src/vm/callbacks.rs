@@ -46,6 +46,11 @@ callbacks! {
     on_downstream_close = "proxy_on_downstream_connection_close", (u32, u32) -> ();
     on_upstream_close = "proxy_on_upstream_connection_close", (u32, u32) -> ();
     on_http_call_response = "proxy_on_http_call_response", (u32, u32, u32, u32, u32) -> ();
+    on_grpc_receive_initial_metadata = "proxy_on_grpc_receive_initial_metadata", (u32, u32, u32) -> ();
+    on_grpc_receive = "proxy_on_grpc_receive", (u32, u32, u32) -> ();
+    on_grpc_receive_trailing_metadata = "proxy_on_grpc_receive_trailing_metadata", (u32, u32, u32) -> ();
+    on_grpc_close = "proxy_on_grpc_close", (u32, u32, u32) -> ();
+    on_resolve_dns = "envoy_on_resolve_dns", (u32, u32, u32) -> ();
     on_done = "proxy_on_done", (u32) -> u32;
     on_log = "proxy_on_log", (u32) -> ();
     on_delete = "proxy_on_delete", (u32) -> ();

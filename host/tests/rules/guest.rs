@@ -32,7 +32,12 @@ const PRELUDE: &str = r#"
 (import "env" "proxy_register_shared_queue" (func $register (param i32 i32 i32) (result i32)))
 (import "env" "proxy_enqueue_shared_queue" (func $enqueue (param i32 i32 i32) (result i32)))
 (import "env" "proxy_done" (func $done (result i32)))
-(import "env" "proxy_grpc_call" (func $grpc_call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+(import "env" "proxy_grpc_call" (func $grpc_call_ (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+(import "env" "proxy_grpc_stream" (func $grpc_stream_ (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+(import "env" "proxy_grpc_send" (func $grpc_send (param i32 i32 i32 i32) (result i32)))
+(import "env" "proxy_grpc_close" (func $grpc_close (param i32) (result i32)))
+(import "env" "proxy_grpc_cancel" (func $grpc_cancel (param i32) (result i32)))
+(import "env" "envoy_resolve_dns" (func $resolve_ (param i32 i32 i32) (result i32)))
 (import "env" "proxy_get_current_time_nanoseconds" (func $now (param i32) (result i32)))
 (memory (export "memory") 16)
 (global $top (mut i32) (i32.const 131072))
@@ -78,6 +83,17 @@ const PRELUDE: &str = r#"
   (call $num (call $http_call_ (local.get $cluster) (local.get $clen) (local.get $headers) (local.get $hlen)
     (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (local.get $timeout) (i32.const 12)))
   (call $num (i32.load (i32.const 12))))
+(func $grpc_call (param $service i32) (param $slen i32) (param $message i32) (param $mlen i32) (param $timeout i32)
+  (call $num (call $grpc_call_ (local.get $service) (local.get $slen) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+    (i32.const 0) (i32.const 0) (local.get $message) (local.get $mlen) (local.get $timeout) (i32.const 12)))
+  (call $num (i32.load (i32.const 12))))
+(func $grpc_stream (param $service i32) (param $slen i32)
+  (call $num (call $grpc_stream_ (local.get $service) (local.get $slen) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+    (i32.const 0) (i32.const 0) (i32.const 12)))
+  (call $num (i32.load (i32.const 12))))
+(func $resolve (param i32 i32)
+  (call $num (call $resolve_ (local.get 0) (local.get 1) (i32.const 12)))
+  (call $num (i32.load (i32.const 12))))
 "#;
 
 /// The module of a guest: its functions in WAT, after the prelude.
@@ -97,7 +113,11 @@ pub(crate) fn wasm(abi: &str, body: &str) -> Vec<u8> {
     }
     let prelude = PRELUDE.replace("MARKER", &format!("proxy_abi_version_{}", abi.replace('.', "_")));
     let prelude = if abi == "0.1.0" {
-        prelude.lines().filter(|l| !l.contains("_stream\"")).collect::<Vec<_>>().join("\n")
+        prelude
+            .lines()
+            .filter(|l| !l.contains("proxy_continue_stream\"") && !l.contains("proxy_close_stream\""))
+            .collect::<Vec<_>>()
+            .join("\n")
     } else {
         prelude
     };

@@ -1,5 +1,6 @@
 //! The rules of Envoy 1.40 that the host follows, one small guest for each (by section of docs/envoy.md).
 
+mod grpc;
 mod guest;
 
 mod bodies;

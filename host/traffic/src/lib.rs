@@ -9,6 +9,7 @@ mod connection;
 mod encode;
 mod exchange;
 pub mod expect;
+pub mod grpc;
 mod headers;
 mod own;
 mod playback;
@@ -24,8 +25,11 @@ pub mod write;
 pub use compare::{compare, compare_into, compare_playbacks};
 pub use connection::{Connection, Event, Party};
 pub use exchange::{Attributes, Body, Exchange, Gap, Message, Peer, Place, Protocol, Provenance, Side};
+pub use grpc::{GrpcEnd, GrpcMessage, GrpcReply, GrpcStatus};
 pub use headers::Headers;
-pub use playback::{Blame, Callout, Cost, Fault, FaultKind, FilterTrace, Log, LogLevel, Outcome, Playback};
+pub use playback::{
+    Blame, Callout, CalloutKind, Cost, Fault, FaultKind, FilterTrace, Log, LogLevel, Outcome, Playback,
+};
 pub use slot::{Blank, Slot};
 pub use tally::{Skip, Skipped, Tally};
 pub use verdict::{Answered, Change, Changes, Half, Kind, MAX_ROUTE, Section, Verdict, route_into, route_of};

@@ -85,19 +85,43 @@ pub struct Cost {
     pub memory_grown: u64,
 }
 
-/// An HTTP or gRPC call that a filter made.
+/// A call that a filter made to another service.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Callout {
+    /// Which function made it.
+    pub kind: CalloutKind,
     /// Index of the filter in the chain.
     pub filter: usize,
-    /// Envoy cluster.
+    /// Envoy cluster; of [`CalloutKind::Resolve`] the name to resolve.
     pub cluster: String,
-    /// What was sent.
+    /// What was sent, as on the wire: messages of gRPC are in their frames (see [`crate::grpc::frames`]). What a stream
+    /// sends in a later playback than that of its start is an entry of its own, with the same token.
     pub request: Message,
     /// Timeout in milliseconds; 0 is none.
     pub timeout_ms: u32,
     /// The token that the filter got; 0 when the call could not start.
     pub token: u32,
+}
+
+/// Kinds of calls to other services.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum CalloutKind {
+    /// `proxy_http_call`.
+    #[default]
+    Http,
+    /// `proxy_grpc_call`: one message each way.
+    GrpcCall,
+    /// `proxy_grpc_stream`: any number of messages each way.
+    GrpcStream,
+    /// `envoy_resolve_dns`: the addresses of a name.
+    Resolve,
+}
+
+impl CalloutKind {
+    /// True for calls and streams of gRPC.
+    pub fn is_grpc(self) -> bool {
+        matches!(self, Self::GrpcCall | Self::GrpcStream)
+    }
 }
 
 /// A log line of a filter (or of the host on its behalf).

@@ -33,6 +33,16 @@ host! {
     proxy_set_buffer_bytes(kind: u32, start: u32, drop: u32, value: *const u8, len: usize);
     proxy_http_call(cluster: *const u8, cluster_len: usize, headers: *const u8, headers_len: usize,
         body: *const u8, body_len: usize, trailers: *const u8, trailers_len: usize, timeout: u32, token: Out);
+    proxy_grpc_call(service: *const u8, service_len: usize, name: *const u8, name_len: usize,
+        method: *const u8, method_len: usize, metadata: *const u8, metadata_len: usize,
+        message: *const u8, message_len: usize, timeout: u32, token: Out);
+    proxy_grpc_stream(service: *const u8, service_len: usize, name: *const u8, name_len: usize,
+        method: *const u8, method_len: usize, metadata: *const u8, metadata_len: usize, token: Out);
+    proxy_grpc_send(token: u32, message: *const u8, len: usize, end: u32);
+    proxy_grpc_close(token: u32);
+    proxy_grpc_cancel(token: u32);
+    envoy_resolve_dns(name: *const u8, len: usize, token: Out);
+    proxy_get_log_level(level: Out);
     proxy_set_tick_period_milliseconds(period: u32);
     proxy_define_metric(kind: u32, name: *const u8, len: usize, id: Out);
     proxy_increment_metric(id: u32, by: i64);
@@ -44,6 +54,7 @@ host! {
     proxy_continue_stream(kind: u32);
     proxy_close_stream(kind: u32);
     proxy_register_shared_queue(name: *const u8, len: usize, token: Out);
+    proxy_resolve_shared_queue(vm: *const u8, vm_len: usize, name: *const u8, len: usize, token: Out);
     proxy_enqueue_shared_queue(token: u32, value: *const u8, len: usize);
     proxy_dequeue_shared_queue(token: u32, value: Out, len: Out);
 }

@@ -4,14 +4,16 @@
 //! and what its callbacks do. A request may bring its own script in `x-script-NAME` or `x-script`, which
 //! goes before the configuration's.
 //!
-//! Phases: `create vm conf tick call log done delete`, `rqh rqb rqt` for the request's headers, body and
-//! trailers, `rsh rsb rst` for the response's; of a TCP connection `new`, `down` and `up` for data of either
-//! side, `downclose` and `upclose`. Beyond the plain host calls (see `ops`) there are: `ret N`
-//! (what the callback returns), `hush` (as the first one: the callback does not say that it came), `trap`, `loop`, `call CLUSTER TIMEOUT PAIRS BODY`, and `eff last|root|N`,
-//! where `last` is the stream whose call was answered.
+//! Phases: `create vm conf tick queue call log done delete`, `rqh rqb rqt` for the request's headers, body and
+//! trailers, `rsh rsb rst` for the response's, `ginit gmsg gtrail gend` for what a gRPC peer sent, `dns` for a
+//! resolved name; of a TCP connection `new`, `down` and `up` for data of either side, `downclose` and `upclose`.
+//! Beyond the plain host calls (see `ops`) there are: `ret N` (what the callback returns), `hush` (as the first one:
+//! the callback does not say that it came), `trap`, `loop`, `call CLUSTER TIMEOUT PAIRS BODY`, `eff last|root|N`, where
+//! `last` is the stream whose call was answered, and those of `callout`.
 #![cfg(target_family = "wasm")]
 
 mod abi;
+mod callout;
 mod ops;
 mod script;
 
@@ -23,8 +25,8 @@ use std::collections::BTreeMap;
 struct Root {
     name: String,
     script: String,
-    ticks: u32,
-    answers: u32,
+    /// How often each phase came that belongs to no stream.
+    counts: BTreeMap<&'static str, u32>,
 }
 
 /// A stream context. Kept after its end: an answer may come late.
@@ -64,16 +66,10 @@ fn play(id: u32, owner: u32, phase: &'static str, facts: &str, otherwise: u32, l
             text.clone_from(&stream.script);
         }
         let root = s.roots.entry(root).or_default();
-        match phase {
-            "tick" => {
-                root.ticks += 1;
-                count = root.ticks;
-            }
-            "call" => {
-                root.answers += 1;
-                count = root.answers;
-            }
-            _ => {}
+        if matches!(phase, "tick" | "queue" | "call" | "ginit" | "gmsg" | "gtrail" | "gend" | "dns") {
+            let seen = root.counts.entry(phase).or_default();
+            *seen += 1;
+            count = *seen;
         }
         let own = script::block(&text, phase, count).or_else(|| script::block(&root.script, phase, count));
         (root.name.clone(), own.unwrap_or("").to_owned())
@@ -108,9 +104,14 @@ fn play(id: u32, owner: u32, phase: &'static str, facts: &str, otherwise: u32, l
                 };
                 ops::effective(to).into()
             }
-            "call" => {
-                let (status, token) = ops::http_call(rest);
-                if token != 0 {
+            "call" | "gcall" | "gstream" | "dns" => {
+                let (status, token) = match verb {
+                    "call" => ops::http_call(rest),
+                    "gcall" => callout::grpc_call(rest),
+                    "gstream" => callout::grpc_stream(rest),
+                    _ => callout::resolve(rest),
+                };
+                if token != 0 && verb != "dns" {
                     with(|s| s.calls.insert(token, owner));
                 }
                 ops::Done { status, value: format!("token={token}") }

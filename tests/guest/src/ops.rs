@@ -103,6 +103,16 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
         }
         "cont" => call!(proxy_continue_stream(number(0))).into(),
         "close" => call!(proxy_close_stream(number(0))).into(),
+        "level" => {
+            let status = call!(proxy_get_log_level(a));
+            Done { status, value: format!("{at}") }
+        }
+        "gsend" => {
+            let v = text(1);
+            call!(proxy_grpc_send(number(0), v.as_ptr(), v.len(), number(2))).into()
+        }
+        "gclose" => call!(proxy_grpc_close(number(0))).into(),
+        "gcancel" => call!(proxy_grpc_cancel(number(0))).into(),
         "tick" => call!(proxy_set_tick_period_milliseconds(number(0))).into(),
         "done" => call!(proxy_done()).into(),
         "status" => {
@@ -139,6 +149,11 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
         "qreg" => {
             let k = text(0);
             let status = call!(proxy_register_shared_queue(k.as_ptr(), k.len(), a));
+            Done { status, value: format!("{at}") }
+        }
+        "qfind" => {
+            let (vm, k) = (text(0), text(1));
+            let status = call!(proxy_resolve_shared_queue(vm.as_ptr(), vm.len(), k.as_ptr(), k.len(), a));
             Done { status, value: format!("{at}") }
         }
         "qput" => {

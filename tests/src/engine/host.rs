@@ -1,15 +1,15 @@
 //! Rows played by our host.
 
 use super::{Observed, VM_PREFIX, real::configuration};
-use crate::peer::{BETWEEN, CUT, Seen};
-use crate::row::{self, Act, End, Filter, Piece, Policy, Row, Step};
+use crate::peer::{BETWEEN, CUT, PAUSE, Seen};
+use crate::row::{self, Act, End, Filter, Grpc, Piece, Policy, Row, Step};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tamis_host::{Answer, Answers, Engine, FailurePolicy, FilterSpec, Module, Profile, Stage};
 use tamis_traffic::{
-    Body, Callout, Connection, Event, Exchange, Headers, Log, Message, Outcome, Party, Playback, Protocol,
-    Slot,
+    Body, Callout, Connection, Event, Exchange, GrpcEnd, GrpcMessage, GrpcReply, GrpcStatus, Headers, Log,
+    LogLevel, Message, Outcome, Party, Playback, Protocol, Slot,
 };
 
 /// The host that all requests name.
@@ -23,7 +23,11 @@ pub fn play(engine: &Engine, guest: &Module, name: &str, row: &Row) -> Result<Ob
     let mut profile = Profile::default();
     profile.buffer_limit = row.buffer_limit.map_or(profile.buffer_limit, u64::from);
     profile.reload_backoff = row.reload_backoff.map_or(profile.reload_backoff, Duration::from_millis);
-    let mut builder = Stage::builder(engine).answers(Box::new(Told::new(row))).profile(profile);
+    let mut builder = Stage::builder(engine)
+        .answers(Box::new(Told::new(row)))
+        .profile(profile)
+        // The level that Envoy is started with.
+        .log_level(LogLevel::Warn);
     for filter in &row.chain {
         builder = builder.filter(spec(name, filter, guest));
     }
@@ -237,10 +241,45 @@ impl Answers for Told {
         *call += 1;
         let after = Duration::from_millis(answer.after);
         match answer.end {
-            End::Complete => Answer::Reply { message: message(answer), after },
+            End::Complete => match &answer.grpc {
+                Some(grpc) => Answer::Grpc(grpc_reply(grpc, after)),
+                None => Answer::Reply { message: plain(answer, callout), after },
+            },
             End::Reset => Answer::Reset { after },
-            End::ResetMidBody => Answer::ResetMidBody { after },
+            End::ResetMidBody => match &answer.grpc {
+                Some(grpc) => {
+                    let mut reply = grpc_reply(grpc, after);
+                    reply.messages.truncate(1);
+                    Answer::Grpc(GrpcReply { end: GrpcEnd::Reset, ..reply })
+                }
+                None => Answer::ResetMidBody { after },
+            },
             End::Never => Answer::Timeout,
         }
     }
+}
+
+/// A gRPC peer's answer, with the pauses that the peer of the real proxy makes.
+fn grpc_reply(grpc: &Grpc, after: Duration) -> GrpcReply {
+    let message = |text: &String| GrpcMessage { after: PAUSE, bytes: text.clone().into_bytes() };
+    let status = GrpcStatus {
+        code: grpc.status,
+        text: grpc.text.clone().into_bytes(),
+        trailers: grpc.trailers.iter().cloned().collect(),
+    };
+    GrpcReply {
+        after,
+        headers: grpc.headers.iter().cloned().collect(),
+        messages: grpc.messages.iter().map(message).collect(),
+        end: if grpc.open { GrpcEnd::Open } else { GrpcEnd::Status(status) },
+    }
+}
+
+/// An answer that is no gRPC. A peer that speaks HTTP/2 frames no body with headers.
+fn plain(answer: &row::Answer, callout: &Callout) -> Message {
+    let mut message = message(answer);
+    if callout.kind.is_grpc() {
+        message.headers.remove(b"content-length");
+    }
+    message
 }

@@ -52,7 +52,9 @@ impl Referee {
                     callouts.insert(cluster.clone(), peer);
                     Some(at)
                 };
-                clusters.push(envoy::cluster(cluster, at));
+                let http2 = answers.iter().any(|a| a.grpc.is_some());
+                let make = if http2 { envoy::cluster_http2 } else { envoy::cluster };
+                clusters.push(make(cluster, at));
             }
             let filters: Vec<Value> = row.chain.iter().map(|f| filter(name, row, f, guest)).collect();
             listeners.push(match tcp {

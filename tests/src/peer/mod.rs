@@ -2,6 +2,7 @@
 //! they saw.
 
 mod client;
+mod grpc;
 mod http2;
 mod message;
 mod tcp;
@@ -12,4 +13,5 @@ pub(crate) use message::answer;
 pub use message::{CUT, Seen};
 pub(crate) use tcp::BETWEEN;
 pub use tcp::{TcpUpstream, connection};
+pub(crate) use upstream::PAUSE;
 pub use upstream::Upstream;

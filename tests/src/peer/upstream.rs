@@ -1,5 +1,6 @@
 //! An upstream that answers as told.
 
+use super::grpc;
 use super::message::{Ended, Seen, read};
 use crate::row::{Answer, End};
 use anyhow::Result;
@@ -13,15 +14,25 @@ const IDLE: Duration = Duration::from_secs(30);
 /// A request body that stops short is answered after this.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// Between two pieces of a body, so that each arrives alone.
-const BETWEEN: Duration = Duration::from_millis(30);
+pub(crate) const PAUSE: Duration = Duration::from_millis(30);
 /// The thread of an answer that never comes ends some time.
-const NEVER: Duration = Duration::from_secs(5);
+pub(super) const NEVER: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
-struct Plan {
+pub(super) struct Plan {
     answers: Vec<Answer>,
     next: usize,
-    seen: Vec<Seen>,
+    pub(super) seen: Vec<Seen>,
+}
+
+impl Plan {
+    /// Notes a request and gives the answer that is next, and the number of the request.
+    pub(super) fn answer(&mut self, seen: Seen) -> (Answer, usize) {
+        self.seen.push(seen);
+        let answer = self.answers.get(self.next).or(self.answers.last()).cloned().unwrap_or_default();
+        self.next += 1;
+        (answer, self.seen.len() - 1)
+    }
 }
 
 /// A server on a port of its own. Lives as long as the test's process: its threads only wait.
@@ -38,12 +49,15 @@ impl Upstream {
     pub fn start(answers: Vec<Answer>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let at = listener.local_addr()?;
+        let http2 = answers.iter().any(|a| a.grpc.is_some());
         let plan = Arc::new(Mutex::new(Plan { answers, ..Plan::default() }));
         let shared = Arc::clone(&plan);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let plan = Arc::clone(&shared);
-                std::thread::spawn(move || serve(stream, &plan));
+                std::thread::spawn(
+                    move || if http2 { grpc::serve(stream, &plan) } else { serve(stream, &plan) },
+                );
             }
         });
         Ok(Self { at, plan })
@@ -67,7 +81,7 @@ impl Upstream {
     }
 }
 
-fn lock(plan: &Mutex<Plan>) -> std::sync::MutexGuard<'_, Plan> {
+pub(super) fn lock(plan: &Mutex<Plan>) -> std::sync::MutexGuard<'_, Plan> {
     plan.lock().unwrap_or_else(|e| e.into_inner())
 }
 
@@ -81,13 +95,7 @@ fn serve(mut stream: TcpStream, plan: &Mutex<Plan>) {
         if ended != Ended::Message {
             return;
         }
-        let answer = {
-            let mut plan = lock(plan);
-            plan.seen.push(seen);
-            let answer = plan.answers.get(plan.next).or(plan.answers.last()).cloned().unwrap_or_default();
-            plan.next += 1;
-            answer
-        };
+        let (answer, _) = lock(plan).answer(seen);
         if answer.status == 101 {
             upgraded(&mut stream, &answer, plan);
             return;
@@ -118,19 +126,19 @@ fn give(stream: &mut TcpStream, answer: &Answer) -> std::io::Result<bool> {
     bytes.extend_from_slice(b"\r\n");
     for (i, piece) in answer.body.iter().enumerate() {
         if i > 0 {
-            std::thread::sleep(BETWEEN);
+            std::thread::sleep(PAUSE);
         }
         bytes.extend_from_slice(&super::client::piece(piece, answer.chunked));
         stream.write_all(&bytes)?;
         bytes.clear();
         if answer.end == End::ResetMidBody {
-            std::thread::sleep(BETWEEN);
+            std::thread::sleep(PAUSE);
             return Ok(false);
         }
     }
     if answer.chunked {
         if !answer.body.is_empty() {
-            std::thread::sleep(BETWEEN);
+            std::thread::sleep(PAUSE);
         }
         bytes.extend_from_slice(&super::client::last_chunk(&answer.trailers));
     }

@@ -1,0 +1,141 @@
+//! An upstream that speaks HTTP/2 and gRPC, and answers as told.
+
+use super::message::Seen;
+use super::upstream::{NEVER, PAUSE, Plan, lock};
+use crate::row::{Answer, End, Grpc};
+use anyhow::Result;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use std::future::poll_fn;
+use std::io::Cursor;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What is sent.
+type Data = Cursor<Vec<u8>>;
+
+/// Between a request's headers and the answer: the request's first message is there by then.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// Serves one connection until the proxy closes it.
+pub(super) fn serve(stream: TcpStream, plan: &Arc<Mutex<Plan>>) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    // A proxy that left early is the row's business.
+    let _ = tokio::task::LocalSet::new().block_on(&runtime, connection(stream, plan));
+}
+
+async fn connection(stream: TcpStream, plan: &Arc<Mutex<Plan>>) -> Result<()> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    let stream = tokio::net::TcpStream::from_std(stream)?;
+    let mut connection = h2::server::Builder::new().handshake::<_, Data>(stream).await?;
+    while let Some(request) = connection.accept().await {
+        let (request, respond) = request?;
+        let (head, body) = request.into_parts();
+        let mut seen = Seen { start: format!("{} {}", head.method, head.uri.path()), ..Seen::default() };
+        let host = head.uri.authority().map(|a| a.as_str().as_bytes().to_vec());
+        seen.headers.extend(host.map(|host| ("host".into(), host)));
+        seen.headers.extend(head.headers.iter().map(|(n, v)| (n.to_string(), v.as_bytes().to_vec())));
+        let (answer, number) = lock(plan).answer(seen);
+        tokio::task::spawn_local(listen(body, Arc::clone(plan), number));
+        tokio::task::spawn_local(async move { give(respond, &answer).await.unwrap_or_default() });
+    }
+    Ok(())
+}
+
+/// Notes the request's body as it comes.
+async fn listen(mut body: RecvStream, plan: Arc<Mutex<Plan>>, number: usize) {
+    while let Some(Ok(data)) = poll_fn(|cx| body.poll_data(cx)).await {
+        // The peer's window grows again; a connection that is gone needs none.
+        let _ = body.flow_control().release_capacity(data.len());
+        if let Some(seen) = lock(&plan).seen.get_mut(number) {
+            seen.body.extend_from_slice(&data);
+        }
+    }
+}
+
+async fn give(mut respond: SendResponse<Data>, answer: &Answer) -> Result<()> {
+    tokio::time::sleep(GRACE + Duration::from_millis(answer.after)).await;
+    match answer.end {
+        End::Reset => {
+            respond.send_reset(Reason::REFUSED_STREAM);
+            return Ok(());
+        }
+        End::Never => {
+            tokio::time::sleep(NEVER).await;
+            return Ok(());
+        }
+        End::Complete | End::ResetMidBody => {}
+    }
+    match &answer.grpc {
+        Some(grpc) => in_grpc(respond, grpc, answer.end).await,
+        None => plainly(respond, answer).await,
+    }
+}
+
+async fn in_grpc(mut respond: SendResponse<Data>, grpc: &Grpc, end: End) -> Result<()> {
+    let only = grpc.trailers_only();
+    let mut head = http::Response::builder().status(200).header("content-type", "application/grpc");
+    for (name, value) in &grpc.headers {
+        head = head.header(name, value);
+    }
+    let mut head = head.body(())?;
+    if only {
+        head.headers_mut().extend(trailers(grpc)?);
+    }
+    let mut stream = respond.send_response(head, only)?;
+    if only {
+        return Ok(());
+    }
+    for message in &grpc.messages {
+        tokio::time::sleep(PAUSE).await;
+        stream.send_data(Cursor::new(frame(message.as_bytes())), false)?;
+        if end == End::ResetMidBody {
+            break;
+        }
+    }
+    tokio::time::sleep(PAUSE).await;
+    if end == End::ResetMidBody {
+        stream.send_reset(Reason::INTERNAL_ERROR);
+    } else if grpc.open {
+        tokio::time::sleep(NEVER).await;
+    } else {
+        stream.send_trailers(trailers(grpc)?)?;
+    }
+    Ok(())
+}
+
+fn trailers(grpc: &Grpc) -> Result<http::HeaderMap> {
+    let mut map = http::HeaderMap::new();
+    map.insert("grpc-status", grpc.status.into());
+    if !grpc.text.is_empty() {
+        map.insert("grpc-message", grpc.text.parse()?);
+    }
+    for (name, value) in &grpc.trailers {
+        map.append(http::HeaderName::try_from(name)?, value.parse()?);
+    }
+    Ok(map)
+}
+
+/// An answer that is no gRPC.
+async fn plainly(mut respond: SendResponse<Data>, answer: &Answer) -> Result<()> {
+    let mut head = http::Response::builder().status(answer.status);
+    for (name, value) in &answer.headers {
+        head = head.header(name, value);
+    }
+    let mut stream = respond.send_response(head.body(())?, answer.body.is_empty())?;
+    for (i, piece) in answer.body.iter().enumerate() {
+        tokio::time::sleep(PAUSE).await;
+        stream.send_data(Cursor::new(piece.bytes()), i + 1 == answer.body.len())?;
+    }
+    Ok(())
+}
+
+/// A message in its frame: a zero byte, the length, the bytes.
+fn frame(message: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0];
+    frame.extend((message.len() as u32).to_be_bytes());
+    frame.extend(message);
+    frame
+}

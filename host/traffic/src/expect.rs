@@ -1,5 +1,6 @@
 //! Traffic tests: what is expected of a filter, as YAML, and whether it came so.
 
+mod answer;
 mod check;
 mod checker;
 mod error;

@@ -1,11 +1,12 @@
 //! The top of a traffic test: filters, captures, host, callouts.
 
+use super::answer;
 use super::check::{self, CHECK_KEYS};
 use super::error::{Located, Problem, Spot, TestError};
 use super::fields::{Fields, word};
 use super::node::{self, Node, Value};
 use super::send;
-use super::test::{CalloutRule, Chunks, Clock, Config, FilterRef, Host, RuleAnswer, TrafficTest};
+use super::test::{CalloutRule, Chunks, Clock, Config, FilterRef, Host, TrafficTest};
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,8 +18,19 @@ pub(super) const TOP_KEYS: &[&str] =
 pub(super) const CHAIN_KEYS: &[&str] = &["name", "filter", "config"];
 pub(super) const HOST_KEYS: &[&str] = &["profile", "clock", "seed", "chunks"];
 pub(super) const CALLOUT_KEYS: &[&str] = &["cluster", "path", "answer"];
-pub(super) const ANSWER_KEYS: &[&str] =
-    &["status", "headers", "trailers", "body", "delay", "reset", "timeout"];
+pub(super) const ANSWER_KEYS: &[&str] = &[
+    "status",
+    "headers",
+    "trailers",
+    "body",
+    "grpc_status",
+    "grpc_message",
+    "message",
+    "addresses",
+    "delay",
+    "reset",
+    "timeout",
+];
 
 impl TrafficTest {
     /// Reads a traffic test. Nothing but `text` is looked at; `path` is for error messages.
@@ -163,32 +175,9 @@ fn callout(node: &Node, file: &str) -> Result<CalloutRule, Problem> {
     Ok(CalloutRule {
         cluster: fields.need("cluster", "a callout")?.as_text("the name of a cluster")?.to_owned(),
         path: fields.read("path", |node| node.bytes(file, "a path"))?,
-        answer: answer(fields.need("answer", "a callout")?, file)?,
+        answer: answer::read(fields.need("answer", "a callout")?, file)?,
         at: node.at,
     })
-}
-
-fn answer(node: &Node, file: &str) -> Result<RuleAnswer, Problem> {
-    if !matches!(node.value, Value::Map(_)) {
-        let timeout = word(node, &[("reset", false), ("timeout", true)])?;
-        let reset = RuleAnswer::Reset { delay: Duration::ZERO };
-        return Ok(if timeout { RuleAnswer::Timeout } else { reset });
-    }
-    let fields = Fields::of(node, "`answer`", ANSWER_KEYS)?;
-    let delay = fields.read("delay", duration)?.unwrap_or_default();
-    let flag = |key| {
-        fields.read(key, |node| match node.value {
-            Value::Bool(flag) => Ok(flag),
-            _ => Err(node.expected("`true` or `false`")),
-        })
-    };
-    let reply = ["status", "headers", "trailers", "body"].into_iter().find(|key| fields.get(key).is_some());
-    match (flag("reset")?.unwrap_or(false), flag("timeout")?.unwrap_or(false), reply) {
-        (true, false, None) => Ok(RuleAnswer::Reset { delay }),
-        (false, true, None) => Ok(RuleAnswer::Timeout),
-        (false, false, _) => Ok(RuleAnswer::Reply { message: send::response(&fields, file)?, delay }),
-        _ => Err(Problem::new(node.at, "a reply, `reset` and `timeout` exclude each other")),
-    }
 }
 
 /// `20ms`, `1.5s`: a number and a unit.

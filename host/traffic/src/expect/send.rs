@@ -103,7 +103,7 @@ fn finish(message: &mut Message, fields: &Fields<'_>, file: &str) -> Result<(), 
 }
 
 /// Names to a value or a list of values, in order; names in lower case, as on any wire behind Envoy.
-fn headers(node: &Node, file: &str, into: &mut Headers) -> Result<(), Problem> {
+pub(super) fn headers(node: &Node, file: &str, into: &mut Headers) -> Result<(), Problem> {
     for (name, node) in named(node, "a mapping of names to values")? {
         let token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
         if !name.strip_prefix(':').unwrap_or(name).bytes().all(token) || name.is_empty() {
@@ -116,7 +116,7 @@ fn headers(node: &Node, file: &str, into: &mut Headers) -> Result<(), Problem> {
     Ok(())
 }
 
-fn field_value(node: &Node, file: &str) -> Result<Vec<u8>, Problem> {
+pub(super) fn field_value(node: &Node, file: &str) -> Result<Vec<u8>, Problem> {
     let value = node.bytes(file, "a header value")?;
     if value.iter().any(|c| matches!(c, b'\r' | b'\n' | 0)) {
         return Err(Problem::new(node.at, "a header value cannot hold a line break or a zero byte"));

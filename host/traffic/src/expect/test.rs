@@ -2,7 +2,8 @@
 
 use super::check::Check;
 use super::error::{Located, Spot};
-use crate::{Body, Callout, Exchange, Message};
+use crate::{Body, Callout, Exchange, GrpcReply, Message};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A traffic test. Paths are as written: relative to the test file, for the caller to resolve.
@@ -97,7 +98,7 @@ impl Chunks {
 /// How callouts to a cluster are answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CalloutRule {
-    /// Name of the Envoy cluster.
+    /// Name of the Envoy cluster, or the name that is resolved.
     pub cluster: String,
     /// Only callouts with this `:path`, query included; all without.
     pub path: Option<Vec<u8>>,
@@ -122,6 +123,15 @@ pub enum RuleAnswer {
     Reply {
         /// The response, with `:status`.
         message: Message,
+        /// How long it takes.
+        delay: Duration,
+    },
+    /// A response in the terms of gRPC.
+    Grpc(GrpcReply),
+    /// The addresses of a name that the filter resolves; none when there are none.
+    Addresses {
+        /// In order.
+        addresses: Vec<IpAddr>,
         /// How long it takes.
         delay: Duration,
     },

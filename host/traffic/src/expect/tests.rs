@@ -157,6 +157,36 @@ expect: { faults: none }
     assert_eq!(test.expect[0].name, "expectation 1");
 }
 
+/// The answer of a rule, written as a value of `answer`.
+fn answer_of(text: &str) -> RuleAnswer {
+    let test = good(&format!(
+        "filter: .\ncapture: a\nexpect: {{faults: none}}\ncallouts: [{{cluster: a, answer: {text}}}]"
+    ));
+    test.callouts[0].answer.clone()
+}
+
+#[test]
+fn a_callout_may_be_answered_in_grpc() {
+    let text = r#"{grpc_status: 0, message: [hi, {base64: CgNmb28}, "\xff"], headers: {x-a: 1}, trailers: {x-b: 2}, delay: 5ms}"#;
+    let RuleAnswer::Grpc(reply) = answer_of(text) else { panic!() };
+    let messages: Vec<_> = reply.messages.iter().map(|m| m.bytes.as_slice()).collect();
+    assert_eq!(messages, [&b"hi"[..], b"\n\x03foo", b"\xff"]);
+    assert_eq!((reply.headers.text("x-a"), reply.after), (Some("1"), Duration::from_millis(5)));
+    let crate::GrpcEnd::Status(status) = reply.end else { panic!() };
+    assert_eq!((status.code, status.trailers.text("x-b")), (0, Some("2")));
+    let error = crate::GrpcReply::error(7, "no entry");
+    assert_eq!(answer_of("{grpc_status: 7, grpc_message: no entry}"), RuleAnswer::Grpc(error));
+    // Success without a message is an empty one.
+    assert_eq!(answer_of("{grpc_status: 0}"), RuleAnswer::Grpc(crate::GrpcReply::message("")));
+}
+
+#[test]
+fn a_name_may_have_addresses() {
+    let addresses = vec!["10.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
+    let want = RuleAnswer::Addresses { addresses, delay: Duration::from_secs(1) };
+    assert_eq!(answer_of(r#"{addresses: [10.0.0.1, "::1"], delay: 1s}"#), want);
+}
+
 #[test]
 fn the_first_rule_that_covers_a_callout_answers_it() {
     let test = good(
@@ -265,9 +295,22 @@ fn errors_say_where_and_what_would_work() {
     );
     after(
         "callouts: [{cluster: a, answer: {reset: true, status: 200}}]",
-        "tests/a.yaml:3:33: a reply, `reset` and `timeout` exclude each other",
+        "tests/a.yaml:3:33: a reply, a gRPC reply, `addresses`, `reset` and `timeout` exclude each other",
         None,
     );
+    let of_answer = |answer: &str, problem: &str| {
+        after(
+            &format!("callouts: [{{cluster: a, answer: {answer}}}]"),
+            &format!("tests/a.yaml:3:{problem}"),
+            None,
+        );
+    };
+    let exclude = "33: a reply, a gRPC reply, `addresses`, `reset` and `timeout` exclude each other";
+    of_answer("{grpc_status: 0, body: x}", exclude);
+    of_answer("{addresses: [], headers: {a: b}}", exclude);
+    of_answer("{grpc_status: 17}", "47: grpc_status is not from 0 to 16");
+    of_answer("{message: {base64: '%'}}", "52: this is no base64");
+    of_answer("{addresses: [here]}", "46: `here` is no IP address");
     after("send: [{request: {path: /}}]", "tests/a.yaml:3:8: an exchange of `send` lacks `expect`", None);
     after(
         "send: [{request: {path: /, headers: {a b: 1}}, expect: {faults: none}}]",
@@ -327,6 +370,7 @@ fn the_schema_has_exactly_the_keys_that_are_read() {
         ("host", read::HOST_KEYS),
         ("callout", read::CALLOUT_KEYS),
         ("answer", read::ANSWER_KEYS),
+        ("binary", answer::MESSAGE_KEYS),
         ("check", check::CHECK_KEYS),
         ("sentCheck", check::SENT_CHECK_KEYS),
         ("reply", check::REPLY_KEYS),

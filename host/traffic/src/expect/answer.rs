@@ -1,0 +1,94 @@
+//! What a traffic test answers to a callout.
+
+use super::error::Problem;
+use super::fields::{Fields, word};
+use super::node::{Node, Value};
+use super::read::{ANSWER_KEYS, duration};
+use super::send;
+use super::test::RuleAnswer;
+use crate::{GrpcEnd, GrpcMessage, GrpcReply, GrpcStatus};
+use std::net::IpAddr;
+use std::time::Duration;
+
+const HTTP_KEYS: [&str; 2] = ["status", "body"];
+const GRPC_KEYS: [&str; 3] = ["grpc_status", "grpc_message", "message"];
+const BOTH_KEYS: [&str; 2] = ["headers", "trailers"];
+pub(super) const MESSAGE_KEYS: &[&str] = &["base64"];
+
+/// One of HTTP, gRPC, addresses, a reset and a timeout.
+pub(super) fn read(node: &Node, file: &str) -> Result<RuleAnswer, Problem> {
+    if !matches!(node.value, Value::Map(_)) {
+        let timeout = word(node, &[("reset", false), ("timeout", true)])?;
+        let reset = RuleAnswer::Reset { delay: Duration::ZERO };
+        return Ok(if timeout { RuleAnswer::Timeout } else { reset });
+    }
+    let fields = Fields::of(node, "`answer`", ANSWER_KEYS)?;
+    let delay = fields.read("delay", duration)?.unwrap_or_default();
+    let flag = |key| {
+        fields.read(key, |node| match node.value {
+            Value::Bool(flag) => Ok(flag),
+            _ => Err(node.expected("`true` or `false`")),
+        })
+    };
+    let any = |keys: &[&str]| keys.iter().any(|key| fields.get(key).is_some());
+    let (http, grpc, addresses) = (any(&HTTP_KEYS), any(&GRPC_KEYS), any(&["addresses"]));
+    let (reset, timeout) = (flag("reset")?.unwrap_or(false), flag("timeout")?.unwrap_or(false));
+    let kinds = [http, grpc, addresses, reset, timeout].into_iter().filter(|kind| *kind).count();
+    if kinds > 1 || ((addresses || reset || timeout) && any(&BOTH_KEYS)) {
+        return Err(Problem::new(
+            node.at,
+            "a reply, a gRPC reply, `addresses`, `reset` and `timeout` exclude each other",
+        ));
+    }
+    Ok(match () {
+        () if reset => RuleAnswer::Reset { delay },
+        () if timeout => RuleAnswer::Timeout,
+        () if grpc => RuleAnswer::Grpc(reply(&fields, file, delay)?),
+        () if addresses => {
+            let list = fields.read("addresses", |node| node.items().iter().map(address).collect())?;
+            RuleAnswer::Addresses { addresses: list.unwrap_or_default(), delay }
+        }
+        () => RuleAnswer::Reply { message: send::response(&fields, file)?, delay },
+    })
+}
+
+fn reply(fields: &Fields<'_>, file: &str, after: Duration) -> Result<GrpcReply, Problem> {
+    let code = fields.read("grpc_status", |node| match node.value {
+        Value::Int(code @ 0..=16) => Ok(code as u32),
+        Value::Int(_) => Err(Problem::new(node.at, "grpc_status is not from 0 to 16")),
+        _ => Err(node.expected("a number")),
+    })?;
+    let mut status = GrpcStatus { code: code.unwrap_or(0), ..GrpcStatus::default() };
+    status.text = fields.read("grpc_message", |node| send::field_value(node, file))?.unwrap_or_default();
+    let mut reply = GrpcReply { after, ..GrpcReply::default() };
+    for (key, into) in [("headers", &mut reply.headers), ("trailers", &mut status.trailers)] {
+        fields.read(key, |node| send::headers(node, file, into))?;
+    }
+    let message = |node| Ok(GrpcMessage { bytes: message(node, file)?, ..GrpcMessage::default() });
+    // Success has a message, if only an empty one: without any it would be an error of the callee.
+    let empty = || if status.code == 0 { vec![GrpcMessage::default()] } else { Vec::new() };
+    reply.messages = fields
+        .read("message", |node| node.items().iter().map(message).collect::<Result<_, _>>())?
+        .unwrap_or_else(empty);
+    reply.end = GrpcEnd::Status(status);
+    Ok(reply)
+}
+
+/// Text, bytes as escapes, or `{ base64: … }`.
+fn message(node: &Node, file: &str) -> Result<Vec<u8>, Problem> {
+    if !matches!(node.value, Value::Map(_)) {
+        return node.bytes(file, "a message");
+    }
+    let fields = Fields::of(node, "a message", MESSAGE_KEYS)?;
+    let node = fields.need("base64", "a message")?;
+    let mut bytes = Vec::new();
+    match crate::encode::push_base64(node.as_text("base64")?.as_bytes(), &mut bytes) {
+        true => Ok(bytes),
+        false => Err(Problem::new(node.at, "this is no base64")),
+    }
+}
+
+fn address(node: &Node) -> Result<IpAddr, Problem> {
+    let text = node.as_text("an address")?;
+    text.parse().map_err(|_| Problem::new(node.at, format!("`{}` is no IP address", text.escape_debug())))
+}

@@ -20,7 +20,7 @@ mod vm;
 mod wasi;
 mod world;
 
-pub use callouts::{Answer, Answers};
+pub use callouts::{Answer, Answers, Recorded};
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use module::{AbiVersion, Export, Import, LoadError, MODULE_LIMIT, Module, ModuleFacts, inspect};
 pub use policy::FailurePolicy;

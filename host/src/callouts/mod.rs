@@ -4,11 +4,13 @@ mod grpc;
 mod http;
 mod names;
 mod pending;
+mod recorded;
 mod service;
 mod wire;
 
 pub(crate) use grpc::Order;
 pub(crate) use pending::{Callouts, Delivery, Event, Refused};
+pub use recorded::Recorded;
 pub(crate) use service::{NotAService, Service};
 
 use std::net::SocketAddr;

@@ -2,10 +2,10 @@
 
 use crate::guest::*;
 use std::time::Duration;
-use tamis_host::{Answer, Answers, Clock, Stage};
+use tamis_host::{Answer, Answers, Clock, Recorded, Stage};
 use tamis_traffic::grpc::{append_frame, frames};
 use tamis_traffic::{
-    Callout, CalloutKind, GrpcMessage, GrpcReply, Headers, Message, Outcome, Playback, Slot,
+    Callout, CalloutKind, Exchange, GrpcMessage, GrpcReply, Headers, Message, Outcome, Playback, Slot,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -278,4 +278,44 @@ fn headers_of_a_reply_are_its_own_and_the_fixed_ones() {
     reply.headers = [("x-a", "1")].into_iter().collect::<Headers>();
     let all = told(STREAM, move |_: &Callout| Answer::Grpc(reply.clone()));
     assert_eq!(all[2..5], ["initial", "3", "0 1"]);
+}
+
+/// A recorded exchange of a service.
+fn recorded(authority: &str, path: &str, kind: &str, response: Message) -> Exchange {
+    let fields = [(":authority", authority), (":path", path), ("content-type", kind)];
+    let request = Message { headers: headers(&fields), ..Message::default() };
+    let duration = Some(5_000_000);
+    Exchange { request: Slot::some(request), response: Slot::some(response), duration, ..Exchange::default() }
+}
+
+#[test]
+fn recorded_exchanges_answer_in_their_order_and_the_last_one_stays() {
+    let mut answers = Recorded::new();
+    for text in ["one", "two"] {
+        let response = GrpcReply::message(text).to_wire().unwrap();
+        assert!(answers.learn(&recorded("svc.ns:9090", "//", "application/grpc", response)));
+    }
+    // The authority of a gRPC call is its cluster; the path is enough.
+    let three = format!("{CALL} {CALL} {CALL}");
+    let all = told(&three, answers);
+    assert_eq!(all[6..], ["message", "0 one", "message", "0 two", "message", "0 two"]);
+}
+
+#[test]
+fn recorded_exchanges_answer_http_calls_of_their_authority_and_path_alone() {
+    let response = || Message { headers: headers(&[(":status", "204")]), ..Message::default() };
+    let mut answers = Recorded::new();
+    answers.learn(&recorded("a", "/x?q", "text/plain", response()));
+    let mut halves = recorded("a", "/half", "text/plain", response());
+    halves.response.clear();
+    assert!(answers.learn(&halves));
+    let mut ask = |authority: &str, path: &str| {
+        let request =
+            Message { headers: headers(&[(":authority", authority), (":path", path)]), ..Message::default() };
+        answers.answer(&Callout { cluster: "c".into(), request, ..Callout::default() })
+    };
+    assert_eq!(ask("a", "/x?q"), Answer::Reply { message: response(), after: 5 * MS });
+    for (authority, path) in [("b", "/x?q"), ("a", "/x"), ("a", "/half")] {
+        assert_eq!(ask(authority, path), Answer::Unanswered);
+    }
 }

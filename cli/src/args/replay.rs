@@ -20,6 +20,9 @@ pub struct ReplayArgs {
     /// A chain of filters as YAML
     #[arg(long, value_name = "FILE", conflicts_with_all = ["filter", "config"], env = "TAMIS_CHAIN")]
     pub chain: Option<PathBuf>,
+    /// Recorded traffic of the services that filters call: answers their HTTP and gRPC calls; may be repeated
+    #[arg(long, value_name = "CAPTURE")]
+    pub callouts: Vec<PathBuf>,
     /// Which exchanges
     #[command(flatten)]
     pub select: SelectArgs,

@@ -118,8 +118,8 @@ fn fault(kind: FaultKind) -> &'static str {
              byte that the protocol forbids. Envoy answers 503 or resets."
         }
         FaultKind::UnansweredCallout => {
-            "The filter called another service, and this run has no answer for it. A traffic test can answer \
-             under `callouts:`; a replay plays the call as timed out."
+            "The filter called another service, and this run has no answer for it. A traffic test answers \
+             under `callouts:`, a replay from the captures of `--callouts`; without an answer the call times out."
         }
         FaultKind::NotPlayable => "The exchange lacks what playing needs, most often the request half.",
         FaultKind::NotSupported => {

@@ -8,10 +8,11 @@ use crate::failure::{Code, Failure, Result};
 use crate::plan::{Chain, FilterPlan, HostPlan, Settings, Source, config_bytes};
 use crate::report::{Files, Filter, Reports, Summary};
 use crate::ui::Ui;
-use std::path::Path;
-use tamis_traffic::Kind;
+use std::path::{Path, PathBuf};
+use tamis_host::Recorded;
 use tamis_traffic::read::{self, ReadOptions, Reader};
 use tamis_traffic::redact::Secrets;
+use tamis_traffic::{Exchange, Kind};
 
 pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
     let select = Select::new(&args.select)?;
@@ -30,6 +31,9 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
     };
     let host = HostPlan::resolve(&args.host, &settings);
     let mut builder = host.builder(&engine);
+    if !args.callouts.is_empty() {
+        builder = builder.answers(Box::new(answers(&args.callouts, ui)?));
+    }
     let mut filters = Vec::new();
     for (mut one, plan) in loaded.into_iter().zip(&plans) {
         if let (Some(policy), None) = (host.policy, plan.policy) {
@@ -67,6 +71,22 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
         return Err(nothing_ran(played.summary.unselected));
     }
     Ok(Exit::Ok)
+}
+
+/// The answers that captures hold; what does not fit into memory is said and left out.
+fn answers(captures: &[PathBuf], ui: &mut Ui) -> Result<Recorded> {
+    let mut reader = open(captures)?;
+    let (mut answers, mut exchange) = (Recorded::new(), Exchange::default());
+    while reader.next(&mut exchange).map_err(unreadable)? {
+        if !answers.learn(&exchange) {
+            ui.warn(&format!(
+                "`--callouts` is too large: exchange #{} and later do not answer",
+                exchange.place.number
+            ));
+            break;
+        }
+    }
+    Ok(answers)
 }
 
 /// Which filters, from the arguments.

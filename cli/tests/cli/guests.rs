@@ -67,3 +67,13 @@ pub(crate) fn refuses() -> String {
         "i32.const 0",
     )
 }
+
+/// Asks a gRPC service that the boutique recorded, for each request.
+pub(crate) fn calls() -> String {
+    guest(
+        r#"(import "env" "proxy_grpc_call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (data (i32.const 64) "shop") (data (i32.const 80) "hipstershop.CurrencyService") (data (i32.const 112) "Convert")"#,
+        "(call $call (i32.const 64) (i32.const 4) (i32.const 80) (i32.const 27) (i32.const 112) (i32.const 7)
+           (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 500) (i32.const 8)) drop i32.const 0",
+    )
+}

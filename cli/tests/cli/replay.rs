@@ -147,3 +147,18 @@ fn nothing_on_stdout_but_data_and_no_colour_in_a_pipe() {
         place.run(&["replay", &boutique(), "--filter", "pass.wasm", "--limit", "1", "--color", "always"]);
     assert!(ran.out.contains('\u{1b}'), "{}", ran.out);
 }
+
+#[test]
+fn recorded_services_answer_the_calls_of_filters() {
+    let place = Place::new();
+    place.wasm("calls.wasm", &guests::calls());
+    let base = ["replay", &boutique(), "--filter", "calls.wasm", "--limit", "3", "--format", "json"];
+    let ran = place.run(&base);
+    let summary = ran.exit(0).event("replayed");
+    assert_eq!(summary["callouts"], 3, "{summary}");
+    assert_eq!(summary["faults"][0]["kind"], "unanswered-callout", "{summary}");
+    let ran = place.run(&[&base[..], &["--callouts", &boutique()]].concat());
+    let summary = ran.exit(0).event("replayed");
+    assert_eq!(summary["callouts"], 3, "{summary}");
+    assert_eq!(summary["faults"].as_array().map(Vec::len), Some(0), "{summary}");
+}

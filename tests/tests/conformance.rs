@@ -34,17 +34,34 @@ fn expected(name: &str) -> String {
 
 #[test]
 fn envoy_does_what_the_table_says() -> Result<()> {
-    let rows = rows()?;
-    let referee = Referee::start(&rows, &artifact::module("tamis-guest", PLAIN)?)?;
+    let guest = artifact::module("tamis-guest", PLAIN)?;
+    let (odd, rows): (Vec<_>, Vec<_>) = rows()?.into_iter().partition(|(_, row)| may_crash(row));
     let mut report = Report::default();
-    for (name, row) in &rows {
+    // What reads freed memory in Envoy crashes or not by what else lies there: such a row has a proxy of its own.
+    for row in odd {
+        let row = [row];
+        played(&Referee::start(&row, &guest)?, &row, &mut report)?;
+    }
+    if !rows.is_empty() {
+        played(&Referee::start(&rows, &guest)?, &rows, &mut report)?;
+    }
+    report.finish("Envoy");
+    Ok(())
+}
+
+fn may_crash(row: &Row) -> bool {
+    row.faults.iter().flatten().any(|fault| fault == "would-crash-envoy")
+}
+
+/// Plays the rows that an Envoy was started with.
+fn played(referee: &Referee, rows: &[(String, Row)], report: &mut Report) -> Result<()> {
+    for (name, row) in rows {
         let text = referee.play(name, row)?.text();
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(folder().join(name).with_extension("txt"), &text)?;
         }
         report.add(name, row, &expected(name), &text);
     }
-    report.finish("Envoy");
     Ok(())
 }
 

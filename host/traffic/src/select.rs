@@ -3,6 +3,7 @@
 mod attributes;
 mod error;
 mod flags;
+mod free;
 mod headers;
 mod names;
 mod nearest;
@@ -11,6 +12,7 @@ mod patterns;
 
 pub use attributes::ATTRIBUTES;
 pub use error::{WhereError, WhereErrorKind};
+pub use free::{Expression, ExpressionError, Found, Lookup};
 pub(crate) use nearest::nearest;
 
 use crate::Exchange;

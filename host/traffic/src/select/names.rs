@@ -45,13 +45,20 @@ const TYPES: &[&str] =
 type Problem = (usize, WhereErrorKind);
 
 pub(super) fn check(expression: &IdedExpr, source: &SourceInfo) -> Result<(), Problem> {
-    Walk { source, bound: Vec::new() }.expression(expression, 0)
+    Walk { source, bound: Vec::new(), free: false }.expression(expression, 0)
+}
+
+/// Functions and limits only: the names are whatever their evaluator knows.
+pub(super) fn check_free(expression: &IdedExpr, source: &SourceInfo) -> Result<(), Problem> {
+    Walk { source, bound: Vec::new(), free: true }.expression(expression, 0)
 }
 
 struct Walk<'a> {
     source: &'a SourceInfo,
     /// Variables of the comprehensions around.
     bound: Vec<&'a str>,
+    /// Any name is fine.
+    free: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -129,7 +136,7 @@ impl<'a> Walk<'a> {
             }
         };
         let offset = self.offset(inner.id);
-        if self.bound.contains(&root) || (segments.is_empty() && TYPES.contains(&root)) {
+        if self.free || self.bound.contains(&root) || (segments.is_empty() && TYPES.contains(&root)) {
             return Ok(());
         }
         segments.push(root);

@@ -3,9 +3,21 @@
 use super::patterns::{self, Pattern};
 use super::{MAX_DEPTH, MAX_LENGTH, WhereError, WhereErrorKind, names};
 use cel::IdedExpr;
+use cel::common::ast::SourceInfo;
 use cel::parser::{ParseErrors, Parser};
 
 pub(super) fn parse(text: &str) -> Result<(IdedExpr, Vec<Pattern>), WhereError> {
+    parse_with(text, names::check)
+}
+
+/// With any names.
+pub(super) fn parse_free(text: &str) -> Result<(IdedExpr, Vec<Pattern>), WhereError> {
+    parse_with(text, names::check_free)
+}
+
+type Check = fn(&IdedExpr, &SourceInfo) -> Result<(), (usize, WhereErrorKind)>;
+
+fn parse_with(text: &str, check: Check) -> Result<(IdedExpr, Vec<Pattern>), WhereError> {
     let at_start = |kind| WhereError { line: 1, column: 1, kind };
     if text.len() > MAX_LENGTH {
         return Err(at_start(WhereErrorKind::TooLong(text.len())));
@@ -19,7 +31,7 @@ pub(super) fn parse(text: &str) -> Result<(IdedExpr, Vec<Pattern>), WhereError> 
     let parser = Parser::new().max_recursion_depth(MAX_DEPTH as u16);
     let (mut expression, source) =
         parser.parse_with_source_info(text).map_err(|errors| syntax(text, &errors))?;
-    names::check(&expression, &source).map_err(|(offset, kind)| located(text, offset, kind))?;
+    check(&expression, &source).map_err(|(offset, kind)| located(text, offset, kind))?;
     let mut found = Vec::new();
     patterns::take(&mut expression, &source, &mut found)
         .map_err(|(offset, kind)| located(text, offset, kind))?;

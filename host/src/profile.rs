@@ -22,28 +22,64 @@ pub struct Profile {
     pub reload_backoff: Duration,
     /// Foreign functions act on the effective context and not on the current one (since 1.37, docs/envoy.md 2.10).
     pub foreign_functions_use_effective_context: bool,
-    /// What the property `request.protocol` and friends cannot tell is the same for all: bare attributes
-    /// such as `cluster_name` are gone (since 1.33, docs/envoy.md 2.9).
-    pub bare_attributes: bool,
+    /// The foreign function `sign` exists (since 1.37, docs/envoy.md 2.10).
+    pub sign: bool,
+    /// The filter setting `allow_on_headers_stop_iteration` exists (since 1.35, docs/envoy.md 2.3). An Envoy that does
+    /// not know it refuses the configuration, and so does a stage.
+    pub headers_stop_setting: bool,
 }
 
-/// Names that [`Profile::parse`] takes.
-const SUPPORTED: &[&str] = &["envoy-1.40"];
+/// What differs between the versions of Envoy that this host follows (docs/envoy.md 2.14), oldest first.
+const VERSIONS: [Version; 8] = [
+    Version { name: "envoy-1.33", version: "1.33", headers_stop: false, sign: false, effective: false },
+    Version { name: "envoy-1.34", version: "1.34", headers_stop: false, sign: false, effective: false },
+    Version { name: "envoy-1.35", version: "1.35", headers_stop: true, sign: false, effective: false },
+    Version { name: "envoy-1.36", version: "1.36", headers_stop: true, sign: false, effective: false },
+    Version { name: "envoy-1.37", version: "1.37", headers_stop: true, sign: true, effective: true },
+    Version { name: "envoy-1.38", version: "1.38", headers_stop: true, sign: true, effective: true },
+    Version { name: "envoy-1.39", version: "1.39", headers_stop: true, sign: true, effective: true },
+    NEWEST,
+];
 
-impl Profile {
-    /// Envoy 1.40 with default settings: the profile that every rule of this host was measured on.
-    pub const fn envoy_1_40() -> Self {
-        Self {
-            name: "envoy-1.40",
-            version: "1.40",
+/// The version that every rule of this host was measured on.
+const NEWEST: Version =
+    Version { name: "envoy-1.40", version: "1.40", headers_stop: true, sign: true, effective: true };
+
+struct Version {
+    name: &'static str,
+    version: &'static str,
+    headers_stop: bool,
+    sign: bool,
+    effective: bool,
+}
+
+impl Version {
+    const fn profile(&self) -> Profile {
+        Profile {
+            name: self.name,
+            version: self.version,
             buffer_limit: 1 << 20,
             memory_limit: 1 << 30,
             callout_response_limit: 32 << 20,
             stream_idle_timeout: Duration::from_secs(300),
             reload_backoff: Duration::from_secs(1),
-            foreign_functions_use_effective_context: true,
-            bare_attributes: false,
+            foreign_functions_use_effective_context: self.effective,
+            sign: self.sign,
+            headers_stop_setting: self.headers_stop,
         }
+    }
+}
+
+impl Profile {
+    /// Envoy 1.40 with default settings: the profile that every rule of this host was measured on.
+    pub const fn envoy_1_40() -> Self {
+        NEWEST.profile()
+    }
+
+    /// The names that [`Profile::parse`] takes, oldest first. Only the newest is compared with a real Envoy; the older
+    /// ones differ from it by what their change logs say (docs/envoy.md 2.14).
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        VERSIONS.iter().map(|version| version.name)
     }
 
     /// The profile of this name.
@@ -51,10 +87,8 @@ impl Profile {
     /// # Errors
     /// When there is none; the error names those that there are.
     pub fn parse(name: &str) -> Result<Self, UnknownProfile> {
-        match name {
-            "envoy-1.40" => Ok(Self::envoy_1_40()),
-            _ => Err(UnknownProfile { name: name.to_owned() }),
-        }
+        let version = VERSIONS.iter().find(|version| version.name == name);
+        version.map(Version::profile).ok_or_else(|| UnknownProfile { name: name.to_owned() })
     }
 
     /// Its name, as [`Profile::parse`] takes it.
@@ -82,7 +116,8 @@ pub struct UnknownProfile {
 
 impl fmt::Display for UnknownProfile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown host profile `{}` (supported: {})", self.name, SUPPORTED.join(", "))
+        let names: Vec<&str> = Profile::names().collect();
+        write!(f, "unknown host profile `{}` (supported: {})", self.name, names.join(", "))
     }
 }
 
@@ -94,12 +129,24 @@ mod tests {
 
     #[test]
     fn every_supported_name_parses_to_itself_and_others_are_told_what_there_is() {
-        for name in SUPPORTED {
-            assert_eq!(Profile::parse(name).unwrap().name(), *name);
+        for name in Profile::names() {
+            assert_eq!(Profile::parse(name).unwrap().name(), name);
         }
-        for name in ["envoy-1.39", "envoy", "", "nginx"] {
+        for name in ["envoy-1.32", "envoy", "", "nginx"] {
             let error = Profile::parse(name).unwrap_err().to_string();
-            assert_eq!(error, format!("unknown host profile `{name}` (supported: envoy-1.40)"));
+            assert!(error.starts_with(&format!("unknown host profile `{name}` (supported: envoy-1.33, ")));
+            assert!(error.ends_with("envoy-1.39, envoy-1.40)"));
         }
+        assert_eq!(Profile::parse("envoy-1.40").unwrap(), Profile::default());
+    }
+
+    #[test]
+    fn envoy_2_14_each_difference_begins_with_its_version() {
+        let first = |has: fn(&Profile) -> bool| {
+            Profile::names().map(|name| Profile::parse(name).unwrap()).find(has).unwrap().version()
+        };
+        assert_eq!(first(|p| p.headers_stop_setting), "1.35");
+        assert_eq!(first(|p| p.sign), "1.37");
+        assert_eq!(first(|p| p.foreign_functions_use_effective_context), "1.37");
     }
 }

@@ -1,5 +1,6 @@
 //! A real Envoy as a child process on loopback.
 
+use crate::proxy::node;
 use crate::{artifact, peer};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -57,6 +58,7 @@ impl Envoy {
         let config = folder.path().join("envoy.json");
         let admin = folder.path().join("admin");
         let bootstrap = json!({
+            "node": node(),
             "admin": { "address": address(0) },
             "static_resources": { "listeners": listeners, "clusters": clusters },
         });

@@ -8,5 +8,6 @@ pub mod artifact;
 pub mod engine;
 pub mod envoy;
 pub mod peer;
+pub mod proxy;
 pub mod row;
 pub mod tree;

@@ -1,5 +1,6 @@
 //! A row of the conformance table: filters, exchanges, peers. Read from YAML.
 
+use crate::proxy::Proxy;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -23,6 +24,9 @@ pub struct Row {
     /// here is unknown to the proxy; one with an empty list has no hosts. One with a gRPC answer speaks HTTP/2.
     #[serde(default)]
     pub callouts: BTreeMap<String, Vec<Answer>>,
+    /// What the proxy is called and which metadata it carries.
+    #[serde(default)]
+    pub proxy: Proxy,
     /// Time to pass before the first exchange, milliseconds: ticks.
     #[serde(default)]
     pub beforehand: u64,
@@ -114,6 +118,9 @@ pub struct Filter {
     /// The VM it lives in; its own unless said.
     #[serde(default)]
     pub vm: Option<String>,
+    /// The capabilities that it is restricted to; not restricted unless said.
+    #[serde(default)]
+    pub allowed: Option<Vec<String>>,
 }
 
 /// The failure policies of Envoy.

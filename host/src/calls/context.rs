@@ -8,8 +8,8 @@ use tamis_abi::Status;
 pub(super) fn set_effective(call: &mut Call<'_, '_>, id: u32) -> Answer {
     let desk = call.desk();
     if id == 0 {
-        // Context 0 is the VM's own: it has no maps, no stream, and logs for the filter that runs.
-        desk.at.effective = crate::stage::Context { id: 0, stream: false, ..desk.at.effective };
+        // Nobody: the running context is the effective one again (row 78 of the conformance table).
+        desk.at.effective = desk.at.current;
         return Ok(());
     }
     desk.at.effective = desk.find(id).ok_or(Status::BadArgument)?;

@@ -19,15 +19,21 @@ mod unsupported;
 
 pub(crate) use answer::{Answer, Call, Stop, answer};
 
-use crate::vm::Guest;
+use crate::vm::{Allowed, Guest};
 use tamis_abi::AbiVersion;
 use wasmtime::{Caller, Linker, Result};
 
 /// Links one function if this ABI version has it, for instance
 /// `linker.func_wrap("env", "proxy_done", |mut caller: Caller<'_, Guest>| -> Result<u32> { answer(context::done(&mut Call::enter(&mut caller, "proxy_done")?)) })`.
 macro_rules! table {
-    ($linker:ident, $abi:ident, $($name:literal => $($module:ident)::+ ($($p:ident: $ty:ty),*);)*) => {$(
-        if tamis_abi::function($name).is_some_and(|f| f.linked_for($abi)) {
+    ($linker:ident, $abi:ident, $allowed:ident, $($name:literal => $($module:ident)::+ ($($p:ident: $ty:ty),*);)*) => {$(
+        if tamis_abi::function($name).is_none_or(|f| !f.linked_for($abi)) {
+        } else if !$allowed.has($name) {
+            $linker.func_wrap("env", $name, |mut caller: Caller<'_, Guest>, $($p: $ty),*| -> Result<u32> {
+                $(let _ = $p;)*
+                answer(unsupported::not_allowed(&mut Call::enter(&mut caller, $name)?, $name))
+            })?;
+        } else {
             $linker.func_wrap("env", $name, |mut caller: Caller<'_, Guest>, $($p: $ty),*| -> Result<u32> {
                 let mut call = Call::enter(&mut caller, $name)?;
                 answer($($module)::+(&mut call, $($p),*))
@@ -36,9 +42,10 @@ macro_rules! table {
     )*};
 }
 
-/// Links what this ABI version has (docs/envoy.md 1.2), and what Envoy links for every version.
-pub(crate) fn link(linker: &mut Linker<Guest>, abi: AbiVersion) -> Result<()> {
-    table! { linker, abi,
+/// Links what this ABI version has (docs/envoy.md 1.2), and what Envoy links for every version. What the VM may not
+/// use is there too, and says so.
+pub(crate) fn link(linker: &mut Linker<Guest>, abi: AbiVersion, allowed: &Allowed) -> Result<()> {
+    table! { linker, abi, allowed,
         "proxy_log" => logging::log(level: u32, at: u32, len: u32);
         "proxy_get_log_level" => logging::get_log_level(ret: u32);
         "proxy_get_status" => context::get_status(code: u32, at: u32, len: u32);

@@ -7,7 +7,8 @@ impl Play<'_> {
     pub(super) fn finish(&mut self) {
         for filter in 0..self.count() {
             let Some(context) = self.last_context(filter) else { continue };
-            self.desk.stream.seats[filter].logging = true;
+            let seat = &mut self.desk.stream.seats[filter];
+            (seat.logging, seat.over) = (true, true);
             let ran = self.call(context, "proxy_on_log", |vm, desk, used| {
                 vm.run(desk, |c| &c.on_log, (context.id,), used)
             });

@@ -28,7 +28,9 @@ impl Play<'_> {
         let Self { out, desk, .. } = self;
         let Some(message) = message(out, dir) else { return };
         // `bytes_mut` of a piece or of what is held is always there.
-        let Some(bytes) = desk.stream.lanes[dir as usize].bytes_mut(view) else { return };
+        let lane = &mut desk.stream.lanes[dir as usize];
+        lane.bytes_out += lane.bytes(view).len() as u64;
+        let Some(bytes) = lane.bytes_mut(view) else { return };
         let body = &mut message.body;
         if !bytes.is_empty() {
             body.chunks.push(bytes.len() as u32);

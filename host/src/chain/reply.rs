@@ -78,6 +78,7 @@ impl Play<'_> {
         let message: &mut Message = self.out.reply.fill();
         if shape(reply, stream.grpc, stream.head, &mut message.headers) {
             message.body.bytes.extend_from_slice(&reply.body);
+            stream.lanes[Dir::Response as usize].bytes_out += reply.body.len() as u64;
         }
         // `proxy_on_log` sees this reply (row 7 of the conformance table).
         let map = &mut stream.maps[RESPONSE_HEADERS];

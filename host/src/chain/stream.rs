@@ -109,6 +109,8 @@ pub(crate) struct Seat {
     pub(crate) open: [bool; 4],
     /// It is in `proxy_on_log`.
     pub(crate) logging: bool,
+    /// It has reached `proxy_on_log`: everything is over and known.
+    pub(crate) over: bool,
     pub(crate) sides: [Side; 2],
     /// It sent a reply.
     pub(crate) replied: bool,
@@ -138,6 +140,8 @@ pub(crate) struct Lane {
     pub(crate) body_changed: bool,
     /// Body bytes that came in, for `request.size` and `response.size`.
     pub(crate) bytes_in: u64,
+    /// Body bytes that left at the far end, for `response.size`.
+    pub(crate) bytes_out: u64,
 }
 
 impl Lane {
@@ -146,7 +150,7 @@ impl Lane {
         self.held.clear();
         (self.holds, self.ended, self.aborted, self.headers_out, self.done) =
             (false, false, false, false, false);
-        (self.body_changed, self.bytes_in) = (false, 0);
+        (self.body_changed, self.bytes_in, self.bytes_out) = (false, 0, 0);
     }
 
     pub(crate) fn bytes(&self, view: BodyView) -> &[u8] {

@@ -10,7 +10,7 @@ const NAMES: [&str; 28] = [
 
 /// The recorded flags once the stream is over, none before. Names that Envoy 1.40 does not have are left out.
 pub(super) fn bits(view: &View<'_>) -> u64 {
-    if !view.log {
+    if !view.over {
         return 0;
     }
     let bit = |name: &str| NAMES.iter().position(|known| *known == name).map_or(0, |bit| 1 << bit);

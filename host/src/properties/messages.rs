@@ -14,23 +14,27 @@ pub(super) fn request<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
     match name {
         b"path" => field(b":path"),
         b"url_path" => path().map(|p| Value::slice(split_query(p).0)),
-        b"query" => path().map(|p| Value::slice(split_query(p).1)),
+        b"query" => path().map(|p| Value::slice(without_fragment(split_query(p).1))),
         b"host" => field(b":authority"),
         b"scheme" => field(b":scheme"),
         b"method" => field(b":method"),
         b"referer" => field(b"referer"),
         b"useragent" => field(b"user-agent"),
         b"id" => field(b"x-request-id"),
-        b"headers" => headers.map(|h| Value::Headers(MapKind::RequestHeaders, h)),
-        b"time" => Some(Value::number(view.started)),
-        b"duration" => view.duration.filter(|_| view.log).map(Value::number),
-        b"protocol" => Some(Value::text(protocol(view.protocol))),
-        b"size" => Some(Value::number(length(headers).unwrap_or(view.request_bytes))),
-        b"headers_bytes" => Some(Value::number(headers_bytes)),
-        b"total_size" => {
-            let trailers = view.request_trailers.filter(|_| view.log).map_or(0, Headers::byte_len) as u64;
-            Some(Value::number(view.request_bytes + headers_bytes + trailers))
+        b"headers" => Some(Value::Headers(MapKind::RequestHeaders, headers)),
+        b"time" => Some(Value::Timestamp(i64::try_from(view.started).unwrap_or(i64::MAX))),
+        b"duration" => {
+            let duration = view.duration.filter(|_| view.over)?;
+            Some(Value::Duration(i64::try_from(duration).unwrap_or(i64::MAX)))
         }
+        b"protocol" => Some(Value::text(protocol(view.protocol))),
+        b"size" => match headers.and_then(|h| h.text("content-length")) {
+            Some(length) => length.parse().ok().map(Value::Int),
+            None => Some(Value::int(view.request_bytes)),
+        },
+        b"headers_bytes" => Some(Value::int(headers_bytes)),
+        // Without trailers.
+        b"total_size" => Some(Value::int(view.request_bytes + headers_bytes)),
         _ => None,
     }
 }
@@ -38,23 +42,23 @@ pub(super) fn request<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
 pub(super) fn response<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
     let headers = view.response_headers;
     let headers_bytes = headers.map_or(0, |h| h.byte_len() as u64);
-    let sent = if view.log { view.response_bytes } else { 0 };
+    let sent = view.response_bytes;
     match name {
-        b"code" => view.response_code.map(|code| Value::number(code.into())),
+        b"code" => view.response_code.map(|code| Value::Int(code.into())),
         b"code_details" => {
             // A stream that was closed has details and no code (row 74 of the conformance table).
             let own = Some(view.code_details).filter(|details| !details.is_empty());
             own.or(view.response_code.map(|_| "via_upstream")).map(Value::text)
         }
-        b"flags" => Some(Value::number(flags::bits(view))),
-        b"grpc_status" => view.response_code.map(|code| Value::number(grpc_status(code, view))),
-        b"headers" => headers.map(|h| Value::Headers(MapKind::ResponseHeaders, h)),
-        b"trailers" => view.response_trailers.map(|h| Value::Headers(MapKind::ResponseTrailers, h)),
-        b"size" => Some(Value::number(sent)),
-        b"headers_bytes" => Some(Value::number(headers_bytes)),
+        b"flags" => Some(Value::int(flags::bits(view))),
+        b"grpc_status" => view.response_code.map(|code| Value::int(grpc_status(code, view))),
+        b"headers" => Some(Value::Headers(MapKind::ResponseHeaders, headers)),
+        b"trailers" => Some(Value::Headers(MapKind::ResponseTrailers, view.response_trailers)),
+        b"size" => Some(Value::int(sent)),
+        b"headers_bytes" => Some(Value::int(headers_bytes)),
         b"total_size" => {
             let trailers = view.response_trailers.map_or(0, Headers::byte_len) as u64;
-            Some(Value::number(sent + headers_bytes + trailers))
+            Some(Value::int(sent + headers_bytes + trailers))
         }
         _ => None,
     }
@@ -62,7 +66,7 @@ pub(super) fn response<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
 
 /// One header by name in any case; several values are joined with a comma.
 pub(super) fn header<'a>(kind: MapKind, headers: &'a Headers, name: &[u8]) -> Option<Value<'a>> {
-    joined(kind, headers, name).map(Value::Bytes)
+    joined(kind, headers, name).map(Value::Text)
 }
 
 pub(super) fn joined<'a>(kind: MapKind, headers: &'a Headers, name: &[u8]) -> Option<Cow<'a, [u8]>> {
@@ -85,8 +89,8 @@ fn split_query(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-fn length(headers: Option<&Headers>) -> Option<u64> {
-    headers?.text("content-length")?.parse().ok()
+fn without_fragment(query: &[u8]) -> &[u8] {
+    query.split(|b| *b == b'#').next().unwrap_or_default()
 }
 
 /// What is not recorded is played as HTTP/1.1.

@@ -1,18 +1,24 @@
 //! Properties: what a filter may ask of its stream by path (docs/envoy.md 2.9).
 //!
 //! The rule for replays: what the capture says and what this host itself does is told as Envoy would tell
-//! it; what nobody recorded (certificates, `xds.node`, dynamic metadata, latencies) is not there. Nothing is
-//! made up. The columns of the table in docs/envoy.md 2.9 are fields of [`View`] here.
+//! it; then what was said of the proxy ([`View::proxy`]); what nobody knows (certificates, latencies) is not
+//! there, or has the value that Envoy gives to what is not set (metadata, locality). Nothing is made up. The
+//! columns of the table in docs/envoy.md 2.9 are fields of [`View`] here.
 
 mod attributes;
 mod flags;
 mod messages;
+mod state;
 mod value;
+
+pub(crate) use state::{Declared, FilterState, Type, UNMADE};
+pub(crate) use value::encode;
 
 use std::borrow::Cow;
 use tamis_abi::Status;
-use tamis_traffic::{Attributes, Headers, Peer, Protocol, Side};
-use value::Value;
+use tamis_traffic::select::Found;
+use tamis_traffic::{Attributes, Headers, Peer, PropertyValue, Protocol, Side};
+use value::{Kind, Message, Value};
 
 /// What a lookup sees: one stream as it is now, for one filter.
 pub(crate) struct View<'a> {
@@ -20,20 +26,19 @@ pub(crate) struct View<'a> {
     pub(crate) stream: bool,
     /// The maps that the filter can read now (docs/envoy.md 2.1.12).
     pub(crate) request_headers: Option<&'a Headers>,
-    pub(crate) request_trailers: Option<&'a Headers>,
     pub(crate) response_headers: Option<&'a Headers>,
     pub(crate) response_trailers: Option<&'a Headers>,
     /// The request went through the whole chain and an upstream was chosen.
     pub(crate) sent: bool,
-    /// The filter is in `proxy_on_log`: everything is over and known.
-    pub(crate) log: bool,
+    /// From `proxy_on_log` on everything is over and known.
+    pub(crate) over: bool,
     /// Status of the response, once there are response headers.
     pub(crate) response_code: Option<u32>,
     /// Why the response came; empty is `via_upstream`.
     pub(crate) code_details: &'a str,
     /// Body bytes that came in from the client so far.
     pub(crate) request_bytes: u64,
-    /// Body bytes that went out to the client.
+    /// Body bytes that went out to the client so far.
     pub(crate) response_bytes: u64,
     /// As played.
     pub(crate) protocol: Protocol,
@@ -50,44 +55,82 @@ pub(crate) struct View<'a> {
     pub(crate) plugin_name: &'a str,
     pub(crate) root_id: &'a str,
     pub(crate) vm_id: &'a str,
-    /// What `proxy_set_property` stored, key and value.
-    pub(crate) state: &'a [(Vec<u8>, Vec<u8>)],
+    pub(crate) state: &'a FilterState,
+    /// What was said of the proxy beside the recording: maps whose keys are the segments of paths.
+    pub(crate) proxy: &'a PropertyValue,
+}
+
+/// There is no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The filter is told.
+    Status(Status),
+    /// Envoy has it, this host does not: the playback ends, with the name of what was asked for.
+    NotSupported(String),
+}
+
+impl Missing {
+    fn whole(path: &[u8]) -> Self {
+        let path = String::from_utf8_lossy(path).replace('\0', ".");
+        Self::NotSupported(format!("property `{path}` as a whole message"))
+    }
+}
+
+impl From<Status> for Missing {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
 }
 
 /// The bytes of a property, as `proxy_get_property` hands them over.
 ///
 /// `path` is segments joined by zero bytes. The first is looked up among Envoy's attributes, then among
-/// `plugin_*` and `connection_id`, then in the filter state; deeper ones are keys of maps.
+/// `plugin_*` and `connection_id`, then in the filter state; deeper ones are keys of maps, fields of messages and
+/// positions in lists.
 ///
 /// # Errors
 /// `NotFound` for what is unknown or absent, `SerializationFailure` for what has no byte form: partial maps
-/// such as `request`, and the empty path.
-pub(crate) fn lookup<'a>(path: &[u8], view: &View<'a>) -> Result<Cow<'a, [u8]>, Status> {
+/// such as `request`, and the empty path; not supported for messages of which only parts are known.
+pub(crate) fn lookup<'a>(path: &[u8], view: &View<'a>) -> Result<Cow<'a, [u8]>, Missing> {
     if path.is_empty() {
-        return Err(Status::SerializationFailure);
+        return Err(Status::SerializationFailure.into());
     }
     // A zero byte at the very end opens no segment.
     let path = path.strip_suffix(b"\0").unwrap_or(path);
-    let mut segments = path.split(|b| *b == 0);
+    walk(path.split(|b| *b == 0), view)?.bytes(path)
+}
+
+/// The value of a name in an expression. A value that this host cannot tell is not there.
+pub(crate) fn find<'a>(path: &[&str], view: &View<'a>) -> Found<'a> {
+    match walk(path.iter().map(|segment| segment.as_bytes()), view) {
+        Err(_) => Found::Missing,
+        Ok(Value::Headers(_, headers)) => Found::Headers(headers),
+        Ok(value) if value.is_group() => Found::Group,
+        Ok(value) => value.typed(b"").map_or(Found::Missing, Found::Value),
+    }
+}
+
+fn walk<'a, 's>(mut segments: impl Iterator<Item = &'s [u8]>, view: &View<'a>) -> Result<Value<'a>, Missing> {
     let mut value = first(segments.next().unwrap_or_default(), view).ok_or(Status::NotFound)?;
     for segment in segments {
+        if let Value::Proto(_, url) | Value::Unpacked(_, url) = value
+            && !url.starts_with("type.googleapis.com/google.protobuf.")
+        {
+            return Err(Missing::NotSupported(format!("a field of a property with type `{url}`")));
+        }
         value = deeper(value, segment, view).ok_or(Status::NotFound)?;
     }
-    value.bytes()
+    Ok(value)
 }
 
 fn first<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
-    let plugin = match name {
-        b"plugin_name" => Some(view.plugin_name),
-        b"plugin_root_id" => Some(view.root_id),
-        b"plugin_vm_id" => Some(view.vm_id),
-        _ => None,
-    };
-    if let Some(text) = plugin {
-        return Some(Value::text(text));
-    }
-    if !view.stream {
-        return None;
+    match name {
+        b"plugin_name" => return Some(Value::text(view.plugin_name)),
+        b"plugin_root_id" => return Some(Value::text(view.root_id)),
+        b"plugin_vm_id" => return Some(Value::text(view.vm_id)),
+        b"xds" => return Some(Value::Xds),
+        _ if !view.stream => return None,
+        _ => {}
     }
     match name {
         b"request" => Some(Value::Request),
@@ -96,13 +139,13 @@ fn first<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
         b"destination" => Some(Value::Peer(view.destination)),
         b"connection" => Some(Value::Connection),
         b"upstream" => Some(Value::Upstream),
-        b"xds" => Some(Value::Xds),
         b"filter_state" => Some(Value::FilterState),
-        // Dynamic metadata starts empty, and an empty message has no bytes; nothing here can set any.
-        b"metadata" => Some(Value::text("")),
+        // Dynamic metadata, as native filters before this chain set it.
+        b"metadata" => Some(Value::Message(Message { kind: Kind::Metadata, said: view.proxy.get(name) })),
         b"upstream_filter_state" => view.sent.then_some(Value::Nothing),
-        b"connection_id" => Some(Value::number(view.connection_id)),
-        key => state(key, view),
+        b"connection_id" => Some(Value::Uint(view.connection_id)),
+        // A key is taken as it was stored, not split; one with a zero byte can never be asked for.
+        key => view.state.own(key),
     }
 }
 
@@ -110,20 +153,25 @@ fn deeper<'a>(value: Value<'a>, name: &[u8], view: &View<'a>) -> Option<Value<'a
     match value {
         Value::Request => messages::request(name, view),
         Value::Response => messages::response(name, view),
-        Value::Headers(kind, headers) => messages::header(kind, headers, name),
+        Value::Headers(kind, headers) => messages::header(kind, headers?, name),
         Value::Peer(peer) => attributes::peer(name, peer?),
         Value::Connection => attributes::connection(name, view),
         Value::Upstream => attributes::upstream(name, view),
         Value::Xds => attributes::xds(name, view),
-        Value::FilterState => state(name.strip_prefix(b"wasm.")?, view),
-        Value::Bytes(_) | Value::Nothing => None,
+        Value::FilterState => view.state.any(name),
+        Value::Message(message) => attributes::field(message, name),
+        Value::Said(PropertyValue::List(list), in_struct) => {
+            let at: usize = std::str::from_utf8(name).ok()?.parse().ok()?;
+            Some(Value::Said(list.get(at)?, in_struct))
+        }
+        Value::Said(said, in_struct) => Some(Value::Said(said.get(name)?, in_struct)),
+        Value::Address(address) => match name {
+            b"ip" => Some(Value::text(address.ip())),
+            b"port" => Some(Value::Int(address.port().into())),
+            _ => None,
+        },
+        _ => None,
     }
-}
-
-/// A key is taken as it was stored, not split; one with a zero byte can never be asked for.
-fn state<'a>(key: &[u8], view: &View<'a>) -> Option<Value<'a>> {
-    let (_, value) = view.state.iter().find(|(stored, _)| stored == key)?;
-    Some(Value::Bytes(Cow::Borrowed(value)))
 }
 
 #[cfg(test)]

@@ -30,15 +30,20 @@ static NOTHING: LazyLock<Attributes> = LazyLock::new(Attributes::default);
 static PEER: LazyLock<Peer> =
     LazyLock::new(|| Peer { address: "[::1]:8080".into(), identity: Some("spiffe://td/ns/a".into()) });
 
+static NO_STATE: LazyLock<FilterState> = LazyLock::new(FilterState::default);
+static NO_PROXY: PropertyValue = PropertyValue::Map(Vec::new());
+
+/// Stands for what ends the playback.
+const NOT_SUPPORTED: u32 = 1000;
+
 fn base() -> View<'static> {
     View {
         stream: true,
         request_headers: None,
-        request_trailers: None,
         response_headers: None,
         response_trailers: None,
         sent: false,
-        log: false,
+        over: false,
         response_code: None,
         code_details: "",
         request_bytes: 0,
@@ -55,7 +60,8 @@ fn base() -> View<'static> {
         plugin_name: "p",
         root_id: "r",
         vm_id: "",
-        state: &[],
+        state: &NO_STATE,
+        proxy: &NO_PROXY,
     }
 }
 
@@ -72,13 +78,17 @@ fn rsh() -> View<'static> {
 }
 
 fn log() -> View<'static> {
-    View { request_headers: Some(&REQUEST), request_bytes: 7, response_bytes: 11, log: true, ..rsh() }
+    View { request_headers: Some(&REQUEST), request_bytes: 7, response_bytes: 11, over: true, ..rsh() }
 }
 
 #[track_caller]
 fn check(view: &View<'static>, path: &str, want: Result<&[u8], u32>) {
     let got = lookup(path.replace('.', "\0").as_bytes(), view);
-    assert_eq!(got.as_deref().map_err(|s| s.0), want, "{path}");
+    let got = got.as_deref().map_err(|missing| match missing {
+        Missing::Status(status) => status.0,
+        Missing::NotSupported(_) => NOT_SUPPORTED,
+    });
+    assert_eq!(got, want, "{path}");
 }
 
 #[track_caller]
@@ -198,6 +208,13 @@ fn envoy_2_9_xds_and_plugin() {
     check(&rqh(), "xds.route_name", Ok(b"r"));
     number(&rqh(), "xds.listener_direction", 1);
     check(&rqh(), "xds.node.id", Err(1));
+    check(&rqh(), "xds.virtual_host_name", Err(1));
+    check(&View { attributes: &NOTHING, ..rqh() }, "xds.route_name", Ok(b""));
+    number(&View { side: Side::Unknown, ..rqh() }, "xds.listener_direction", 0);
+    check(&rqh(), "xds.route_metadata", Ok(b""));
+    check(&rqh(), "xds.route_metadata.filter_metadata", Ok(&[0; 4]));
+    check(&rqh(), "xds.upstream_host_metadata", Err(1));
+    check(&rqb(), "xds.upstream_host_metadata", Err(3));
     check(&rqh(), "cluster_name", Err(1));
     check(&rqh(), "plugin_name", Ok(b"p"));
     let root = View { stream: false, ..rqh() };
@@ -207,6 +224,7 @@ fn envoy_2_9_xds_and_plugin() {
     {
         check(&root, path, Err(1));
     }
+    check(&root, "xds", Err(3));
 }
 
 #[test]
@@ -218,23 +236,101 @@ fn envoy_2_9_what_has_no_byte_form_and_what_is_a_map() {
     check(&rqb(), "upstream_filter_state", Err(3));
     check(&rqh(), "metadata", Ok(b""));
     check(&rqh(), "nonsense", Err(1));
-    check(&rqh(), "response.headers", Err(1));
+    check(&rqh(), "response.headers", Ok(&[0; 4]));
     let bytes = lookup(b"response\0headers", &rsh()).unwrap();
     let pairs: Vec<_> = tamis_abi::pairs::decode(&bytes).unwrap().collect();
     assert_eq!(pairs, [(&b":status"[..], &b"200"[..]), (b"x-a", b"b")]);
 }
 
 #[test]
+fn envoy_2_9_a_map_of_headers_has_each_name_once() {
+    let bytes = lookup(b"request\0headers", &rqh()).unwrap();
+    let pairs: Vec<_> = tamis_abi::pairs::decode(&bytes).unwrap().collect();
+    assert_eq!(pairs.len(), REQUEST.len() - 1);
+    assert!(pairs.contains(&(b"x-two", b"1,2")));
+}
+
+#[test]
+fn envoy_2_9_what_was_said_of_the_proxy() {
+    static PROXY: LazyLock<PropertyValue> = LazyLock::new(|| {
+        let json = r#"{
+            "xds": {
+                "node": {"id": "n", "metadata": {"N": 7, "NONE": null, "L": ["a", 2], "M": {"k": true}}},
+                "route_name": "never", "virtual_host_name": "v",
+                "route_metadata": {"filter_metadata": {"ns": {"k": 5}}}
+            },
+            "upstream": {"num_endpoints": 3, "local_address": "127.0.0.1:9"},
+            "connection": {"tls_version": "TLSv1.3"},
+            "metadata": {"filter_metadata": {"jwt": {"sub": "me"}}}
+        }"#;
+        PropertyValue::from(&serde_json::from_str::<serde_json::Value>(json).unwrap())
+    });
+    let view = |view: View<'static>| View { proxy: &PROXY, ..view };
+    let (rqh, rqb, root) = (view(rqh()), view(rqb()), View { stream: false, ..view(rqb()) });
+    let double = |n: f64| n.to_le_bytes();
+    for view in [&rqh, &root] {
+        check(view, "xds.node.id", Ok(b"n"));
+        check(view, "xds.node.cluster", Ok(b""));
+        check(view, "xds.node.locality.zone", Ok(b""));
+        check(view, "xds.node.metadata.N", Ok(&double(7.0)));
+        check(view, "xds.node.metadata.NONE", Err(3));
+        check(view, "xds.node.metadata.L.0", Ok(b"a"));
+        check(view, "xds.node.metadata.L.2", Err(1));
+        check(view, "xds.node.metadata.L.x", Err(1));
+        check(view, "xds.node.metadata.M.k", Ok(&[1]));
+        check(view, "xds.node", Err(NOT_SUPPORTED));
+    }
+    check(&rqh, "xds.route_name", Ok(b"r"));
+    check(&rqh, "xds.virtual_host_name", Ok(b"v"));
+    check(&root, "xds.virtual_host_name", Err(1));
+    check(&rqh, "xds.route_metadata.filter_metadata.ns.k", Ok(&double(5.0)));
+    check(&rqh, "xds.route_metadata", Err(NOT_SUPPORTED));
+    check(&rqh, "metadata.filter_metadata.jwt.sub", Ok(b"me"));
+    check(&rqh, "connection.tls_version", Ok(b"TLSv1.3"));
+    check(&rqh, "upstream.local_address", Err(1));
+    check(&rqb, "upstream.local_address", Ok(b"127.0.0.1:9"));
+    let list = lookup(b"xds\0node\0metadata\0L", &rqh).unwrap();
+    let pairs: Vec<_> = tamis_abi::pairs::decode(&list).unwrap().collect();
+    assert_eq!(pairs, [(&b"a"[..], &b""[..]), (&double(2.0), b"")]);
+}
+
+#[test]
 fn envoy_2_9_filter_state() {
-    static STATE: LazyLock<Vec<(Vec<u8>, Vec<u8>)>> = LazyLock::new(|| {
-        let state = [("mine", "1"), ("request", "never"), ("request\0path", "never"), ("a\0b", "never")];
-        state.map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).to_vec()
+    static STATE: LazyLock<FilterState> = LazyLock::new(|| {
+        let mut state = FilterState::default();
+        for (key, value) in
+            [("mine", "1"), ("request", "never"), ("request\0path", "never"), ("a\0b", "never")]
+        {
+            state.set(key.as_bytes(), value.as_bytes(), None).unwrap();
+        }
+        let once = Declared { key: b"once".to_vec(), ty: Type::Text, read_only: true };
+        state.set(b"once", b"1", Some(&once)).unwrap();
+        assert_eq!(state.set(b"once", b"2", Some(&once)), Err(Status::BadArgument));
+        let proto = Declared {
+            key: b"proto".to_vec(),
+            ty: Type::Proto("type.googleapis.com/x.Y".into()),
+            read_only: false,
+        };
+        state.set(b"proto", b"\x08\x01", Some(&proto)).unwrap();
+        state.set_envoy("envoy.string", "text").unwrap();
+        state.set_envoy("envoy.network.ip", "::1").unwrap();
+        state.set_envoy("envoy.filters.listener.original_dst.local_ip", "[::1]:80").unwrap();
+        assert_eq!(state.set_envoy("envoy.network.ip", "x"), Err(Status::BadArgument));
+        assert_eq!(state.set_envoy("mine", "x"), Err(Status::NotFound));
+        state
     });
     let view = View { state: &STATE, ..rqh() };
     check(&view, "mine", Ok(b"1"));
+    check(&view, "once", Ok(b"1"));
     assert_eq!(lookup(b"filter_state\0wasm.mine", &view).as_deref(), Ok(&b"1"[..]));
-    assert_eq!(lookup(b"filter_state\0mine", &view), Err(Status::NotFound));
+    assert_eq!(lookup(b"filter_state\0mine", &view), Err(Status::NotFound.into()));
+    assert_eq!(lookup(b"filter_state\0envoy.string", &view).as_deref(), Ok(&b"text"[..]));
+    assert_eq!(lookup(b"filter_state\0envoy.network.ip", &view).as_deref(), Ok(&b"[::1]:0"[..]));
+    let ip = b"filter_state\0envoy.filters.listener.original_dst.local_ip\0ip";
+    assert_eq!(lookup(ip, &view).as_deref(), Ok(&b"::1"[..]));
     check(&view, "mine.deeper", Err(1));
+    check(&view, "proto", Ok(b"\x08\x01"));
+    check(&view, "proto.field", Err(NOT_SUPPORTED));
     check(&view, "request", Err(3));
     check(&view, "request.path", Ok(b"/a?b=c?d"));
     check(&view, "a.b", Err(1));

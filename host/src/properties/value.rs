@@ -1,15 +1,23 @@
 //! A value on the way along a path, and its bytes (docs/envoy.md 2.9: encodings).
 
+use super::Missing;
+use super::state::Address;
 use crate::headermap::MapKind;
 use std::borrow::Cow;
-use tamis_abi::Status;
-use tamis_traffic::{Headers, Peer};
+use tamis_abi::{Status, pairs};
+use tamis_traffic::{Headers, Peer, PropertyValue};
 
 /// What a segment of a path led to.
 pub(super) enum Value<'a> {
-    Bytes(Cow<'a, [u8]>),
-    /// The headers of a message, as a map.
-    Headers(MapKind, &'a Headers),
+    Text(Cow<'a, [u8]>),
+    Bytes(&'a [u8]),
+    Int(i64),
+    Uint(u64),
+    Bool(bool),
+    Duration(i64),
+    Timestamp(i64),
+    /// The headers of a message, as a map; empty while the filter cannot read them.
+    Headers(MapKind, Option<&'a Headers>),
     Request,
     Response,
     Peer(Option<&'a Peer>),
@@ -17,47 +25,185 @@ pub(super) enum Value<'a> {
     Upstream,
     Xds,
     FilterState,
-    /// There, and without any field that we know.
+    /// A message of the proxy's configuration.
+    Message(Message<'a>),
+    /// What was said of the proxy; in a `Struct`, where each number is a double.
+    Said(&'a PropertyValue, bool),
+    /// An empty map.
+    NoMap,
+    /// A property that holds a message of this type.
+    Proto(&'a [u8], &'a str),
+    /// The message itself, as the filter state shows it.
+    Unpacked(&'a [u8], &'a str),
+    Address(&'a Address),
+    /// A group that is there.
     Nothing,
+}
+
+/// A message, with what was said of it.
+#[derive(Clone, Copy)]
+pub(super) struct Message<'a> {
+    pub(super) kind: Kind,
+    pub(super) said: Option<&'a PropertyValue>,
+}
+
+/// The messages that properties lead to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `envoy.config.core.v3.Node`.
+    Node,
+    /// `envoy.config.core.v3.Locality`.
+    Locality,
+    /// `envoy.config.core.v3.Metadata`.
+    Metadata,
 }
 
 impl<'a> Value<'a> {
     pub(super) fn text(text: &'a str) -> Self {
-        Self::Bytes(Cow::Borrowed(text.as_bytes()))
+        Self::Text(Cow::Borrowed(text.as_bytes()))
     }
 
     pub(super) fn slice(bytes: &'a [u8]) -> Self {
-        Self::Bytes(Cow::Borrowed(bytes))
+        Self::Text(Cow::Borrowed(bytes))
     }
 
-    /// Numbers, durations and times are 8 bytes, little-endian; signed ones never exceed 63 bits here.
-    pub(super) fn number(number: u64) -> Self {
-        Self::Bytes(Cow::Owned(number.to_le_bytes().to_vec()))
+    /// It has fields and no value of its own.
+    pub(super) fn is_group(&self) -> bool {
+        matches!(
+            self,
+            Self::Request
+                | Self::Response
+                | Self::Peer(_)
+                | Self::Connection
+                | Self::Upstream
+                | Self::Xds
+                | Self::FilterState
+        ) || matches!(self, Self::Message(message) if message.said.is_some())
     }
 
-    pub(super) fn bool(value: bool) -> Self {
-        Self::Bytes(Cow::Owned(vec![u8::from(value)]))
+    pub(super) fn int(number: u64) -> Self {
+        Self::Int(i64::try_from(number).unwrap_or(i64::MAX))
     }
 
     /// The bytes that the filter gets.
-    pub(super) fn bytes(self) -> Result<Cow<'a, [u8]>, Status> {
+    pub(super) fn bytes(self, path: &[u8]) -> Result<Cow<'a, [u8]>, Missing> {
+        let number = |bytes: [u8; 8]| Ok(Cow::Owned(bytes.to_vec()));
         match self {
-            Self::Bytes(bytes) => Ok(bytes),
-            Self::Headers(kind, headers) => Ok(Cow::Owned(map(kind, headers))),
-            _ => Err(Status::SerializationFailure),
+            Self::Text(bytes) => Ok(bytes),
+            Self::Bytes(bytes) | Self::Proto(bytes, _) => Ok(Cow::Borrowed(bytes)),
+            Self::Int(n) | Self::Duration(n) | Self::Timestamp(n) => number(n.to_le_bytes()),
+            Self::Uint(n) => number(n.to_le_bytes()),
+            Self::Bool(value) => Ok(Cow::Owned(vec![u8::from(value)])),
+            Self::Headers(kind, headers) => Ok(Cow::Owned(headers.map_or_else(empty, |h| map(kind, h)))),
+            Self::NoMap | Self::Address(_) => Ok(Cow::Owned(empty())),
+            Self::Unpacked(bytes, url) => unpack(bytes, url).map(Cow::Borrowed),
+            // An empty message has no bytes.
+            Self::Message(Message { said: None, .. }) => Ok(Cow::Borrowed(b"")),
+            Self::Message(_) => Err(Missing::whole(path)),
+            Self::Said(value, in_struct) => encode(value, in_struct).map(Cow::Owned).map_err(Missing::Status),
+            _ => Err(Missing::Status(Status::SerializationFailure)),
         }
+    }
+
+    /// The value with its type, for expressions; none for what has no bytes.
+    pub(super) fn typed(self, path: &[u8]) -> Result<PropertyValue, Missing> {
+        Ok(match self {
+            Self::Int(n) => PropertyValue::Int(n),
+            Self::Uint(n) => PropertyValue::Uint(n),
+            Self::Bool(value) => PropertyValue::Bool(value),
+            Self::Duration(n) => PropertyValue::Duration(n),
+            Self::Timestamp(n) => PropertyValue::Timestamp(n),
+            Self::Text(bytes) => PropertyValue::Text(String::from_utf8_lossy(&bytes).into_owned()),
+            Self::Said(value, in_struct) => doubles(value, in_struct),
+            Self::NoMap | Self::Address(_) => PropertyValue::Map(Vec::new()),
+            other => PropertyValue::Bytes(other.bytes(path)?.into_owned()),
+        })
     }
 }
 
-/// Pair encoding; each entry has all values of its name.
+/// The text or bytes inside of a wrapper message.
+fn unpack<'a>(bytes: &'a [u8], url: &str) -> Result<&'a [u8], Missing> {
+    let wrapper = matches!(
+        url,
+        "type.googleapis.com/google.protobuf.StringValue" | "type.googleapis.com/google.protobuf.BytesValue"
+    );
+    match bytes {
+        [] if wrapper => Ok(bytes),
+        // One short field 1.
+        [0x0a, len, text @ ..] if wrapper && *len < 0x80 && usize::from(*len) == text.len() => Ok(text),
+        _ => Err(Missing::NotSupported(format!("a property with type `{url}` by way of the filter state"))),
+    }
+}
+
+/// No pairs.
+fn empty() -> Vec<u8> {
+    vec![0; 4]
+}
+
+fn doubles(value: &PropertyValue, in_struct: bool) -> PropertyValue {
+    match value {
+        PropertyValue::Int(n) if in_struct => PropertyValue::Double(*n as f64),
+        PropertyValue::List(list) => {
+            PropertyValue::List(list.iter().map(|v| doubles(v, in_struct)).collect())
+        }
+        PropertyValue::Map(map) => {
+            let entry = |(k, v): &(PropertyValue, PropertyValue)| (k.clone(), doubles(v, in_struct));
+            PropertyValue::Map(map.iter().map(entry).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Numbers, durations and times are 8 bytes, little-endian; a map is pairs; a list is pairs whose values are
+/// empty (docs/envoy.md 2.9).
+///
+/// # Errors
+/// 3 for what has no bytes: null, alone or inside.
+pub(crate) fn encode(value: &PropertyValue, in_struct: bool) -> Result<Vec<u8>, Status> {
+    let list = |pairs: Vec<(Vec<u8>, Vec<u8>)>| {
+        if pairs.is_empty() {
+            return empty();
+        }
+        let each = || pairs.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+        let mut out = vec![0; pairs::encoded_len(each())];
+        // It fits: the length was just measured.
+        let _ = pairs::encode(each(), &mut out);
+        out
+    };
+    Ok(match value {
+        PropertyValue::Null => return Err(Status::SerializationFailure),
+        PropertyValue::Bool(value) => vec![u8::from(*value)],
+        PropertyValue::Int(n) if in_struct => (*n as f64).to_le_bytes().to_vec(),
+        PropertyValue::Int(n) | PropertyValue::Duration(n) | PropertyValue::Timestamp(n) => {
+            n.to_le_bytes().to_vec()
+        }
+        PropertyValue::Uint(n) => n.to_le_bytes().to_vec(),
+        PropertyValue::Double(n) => n.to_le_bytes().to_vec(),
+        PropertyValue::Text(text) => text.as_bytes().to_vec(),
+        PropertyValue::Bytes(bytes) => bytes.clone(),
+        PropertyValue::List(items) => {
+            let item = |v| Ok((encode(v, in_struct)?, Vec::new()));
+            list(items.iter().map(item).collect::<Result<_, Status>>()?)
+        }
+        PropertyValue::Map(entries) => {
+            let entry =
+                |(k, v): &(PropertyValue, PropertyValue)| Ok((encode(k, in_struct)?, encode(v, in_struct)?));
+            list(entries.iter().map(entry).collect::<Result<_, Status>>()?)
+        }
+    })
+}
+
+/// Pair encoding; each name once, with all its values. Envoy's order is not defined; this is the headers' own.
 fn map(kind: MapKind, headers: &Headers) -> Vec<u8> {
-    let joined: Vec<_> = headers
-        .iter()
-        .map(|(name, _)| (name, super::messages::joined(kind, headers, name).unwrap_or_default()))
-        .collect();
-    let pairs = || joined.iter().map(|(name, value)| (*name, value.as_ref()));
-    let mut out = vec![0; tamis_abi::pairs::encoded_len(pairs())];
+    let mut joined: Vec<(&[u8], Cow<'_, [u8]>)> = Vec::new();
+    for (name, _) in headers.iter() {
+        if joined.iter().all(|(known, _)| *known != name) {
+            joined.push((name, super::messages::joined(kind, headers, name).unwrap_or_default()));
+        }
+    }
+    let each = || joined.iter().map(|(name, value)| (*name, value.as_ref()));
+    let mut out = vec![0; pairs::encoded_len(each()).max(4)];
     // It fits: the length was just measured.
-    let _ = tamis_abi::pairs::encode(pairs(), &mut out);
+    let _ = pairs::encode(each(), &mut out);
     out
 }

@@ -3,7 +3,7 @@
 use super::{FilterSpec, Stage, StartError};
 use crate::callouts::{Answers, Nobody};
 use crate::{Engine, Profile};
-use tamis_traffic::LogLevel;
+use tamis_traffic::{LogLevel, PropertyValue};
 
 /// Where a stage has its time from.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,7 @@ pub struct StageBuilder {
     pub(crate) level: LogLevel,
     pub(crate) start: Start,
     pub(crate) workers: usize,
+    pub(crate) proxy: PropertyValue,
 }
 
 impl StageBuilder {
@@ -70,6 +71,7 @@ impl StageBuilder {
             level: LogLevel::Info,
             start: Start::default(),
             workers: 1,
+            proxy: PropertyValue::Map(Vec::new()),
         }
     }
 
@@ -119,6 +121,14 @@ impl StageBuilder {
     /// Lines below this level are not kept.
     pub fn log_level(mut self, level: LogLevel) -> Self {
         self.level = level;
+        self
+    }
+
+    /// What the proxy is and no recording tells: properties such as `xds.node.metadata`, `xds.route_metadata` or
+    /// `metadata` (what native filters before the chain found out). A map whose keys are the segments of paths.
+    /// What the recording knows wins; what neither knows is as in an Envoy where it is not set (docs/envoy.md 2.9).
+    pub fn proxy(mut self, properties: PropertyValue) -> Self {
+        self.proxy = properties;
         self
     }
 

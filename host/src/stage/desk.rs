@@ -6,10 +6,14 @@
 use super::Crew;
 use crate::callouts::{Answers, Callouts, Delivery, Nobody};
 use crate::chain::{Reply, Stream};
+use crate::properties::{Declared, FilterState};
 use crate::world::{Metrics, Owner, Queues, Random, SharedData, Space, VirtualClock};
 use crate::{FailurePolicy, Profile};
 use std::collections::VecDeque;
-use tamis_traffic::{Attributes, Callout, Exchange, Fault, FaultKind, Log, LogLevel, Peer, Protocol, Side};
+use tamis_traffic::select::Expression;
+use tamis_traffic::{
+    Attributes, Callout, Exchange, Fault, FaultKind, Log, LogLevel, Peer, PropertyValue, Protocol, Side,
+};
 
 /// What a filter asked for that happens after its callback (docs/envoy.md 1.5: queued, in order of the calls).
 #[derive(Debug)]
@@ -70,6 +74,10 @@ pub(crate) struct Plugin {
     pub(crate) leaving: bool,
     pub(crate) policy: FailurePolicy,
     pub(crate) allow_on_headers_stop_iteration: bool,
+    /// What its root declared with `declare_property`.
+    pub(crate) declared: Vec<Declared>,
+    /// What it made with `expr_create`, by token; none where it deleted one.
+    pub(crate) expressions: Vec<Option<Expression>>,
 }
 
 /// What the recording knows beside the messages, kept for properties.
@@ -109,8 +117,10 @@ pub(crate) struct Desk {
     pub(crate) logs: Vec<Log>,
     pub(crate) made: Vec<Callout>,
     pub(crate) faults: Vec<Fault>,
-    /// Filter state that `proxy_set_property` stored for this stream.
-    pub(crate) properties: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Filter state that filters stored for this stream.
+    pub(crate) properties: FilterState,
+    /// What is known of the proxy beside the recording: maps whose keys are the segments of properties.
+    pub(crate) proxy: PropertyValue,
     /// Time follows the recording.
     pub(crate) follows_recording: bool,
 }
@@ -139,7 +149,8 @@ impl Desk {
             logs: Vec::new(),
             made: Vec::new(),
             faults: Vec::new(),
-            properties: Vec::new(),
+            properties: FilterState::default(),
+            proxy: PropertyValue::Map(Vec::new()),
             follows_recording: true,
         })
     }

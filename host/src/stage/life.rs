@@ -4,7 +4,7 @@ use super::builder::{Clock, StageBuilder, Start};
 use super::{Action, Context, Desk, FilterSpec, Plugin, Stage, StartError, StartPhase, StartReason};
 use crate::FailurePolicy;
 use crate::chain::Play;
-use crate::vm::{Broke, Failed, Recipe, Used, Vm};
+use crate::vm::{Allowed, Broke, Failed, Recipe, Used, Vm};
 use crate::world::{Random, VirtualClock};
 use std::sync::Arc;
 
@@ -29,16 +29,24 @@ impl Stage {
         desk.random = Random::new(builder.seed);
         desk.profile = builder.profile.clone();
         desk.level = builder.level;
+        desk.proxy = builder.proxy;
         desk.answers = builder.answers;
         let memory = builder.memory.min(desk.profile.memory_limit);
         let mut recipes: Vec<Arc<Recipe>> = Vec::new();
         let mut keys: Vec<(usize, &FilterSpec)> = Vec::new();
-        for spec in &builder.filters {
+        for (filter, spec) in builder.filters.iter().enumerate() {
+            if spec.allow_on_headers_stop_iteration && !desk.profile.headers_stop_setting {
+                let version = desk.profile.version();
+                let text = format!("Envoy {version} does not know `allow_on_headers_stop_iteration`");
+                let (phase, reason) = (StartPhase::Instantiate, StartReason::Link(text));
+                return Err(StartError { filter, name: spec.name.clone(), phase, reason, logs: Vec::new() });
+            }
             let known = keys.iter().find(|(_, other)| same_vm(spec, other)).map(|(vm, _)| *vm);
             let vm = known.unwrap_or(recipes.len());
             if known.is_none() {
                 let (engine, module, env) = (builder.engine.clone(), spec.module.clone(), spec.env.clone());
-                recipes.push(Arc::new(Recipe { engine, module, memory, fuel: builder.fuel, env }));
+                let allowed = Allowed::new(&spec.allowed_capabilities);
+                recipes.push(Arc::new(Recipe { engine, module, memory, fuel: builder.fuel, env, allowed }));
                 keys.push((vm, spec));
             }
             let plugin = plugin(spec, vm, &mut desk);
@@ -126,6 +134,8 @@ fn plugin(spec: &FilterSpec, vm: usize, desk: &mut Desk) -> Plugin {
         leaving: false,
         policy: spec.policy,
         allow_on_headers_stop_iteration: spec.allow_on_headers_stop_iteration,
+        declared: Vec::new(),
+        expressions: Vec::new(),
     }
 }
 
@@ -196,6 +206,8 @@ fn configure(vm: &mut Vm, filter: usize, desk: &mut Box<Desk>) -> Result<(), Fai
     let id = vm.next_id();
     let plugin = &mut desk.plugins[filter];
     (plugin.root, plugin.tick, plugin.status) = (id, 0, (0, Vec::new()));
+    plugin.declared.clear();
+    plugin.expressions.clear();
     let (vm_size, size) = (plugin.vm_config.len() as u32, plugin.config.len() as u32);
     let number = plugin.vm;
     let context = Context { id, filter, stream: false };

@@ -1,43 +1,47 @@
 //! The desk as the property table sees it.
 
-use super::Desk;
+use super::{Context, Desk};
 use crate::chain::RESPONSE_HEADERS;
-use crate::properties::{View, lookup};
+use crate::properties::{Missing, View, find, lookup};
 use std::borrow::Cow;
 use tamis_abi::Status;
 use tamis_traffic::Headers;
+use tamis_traffic::select::{Found, Lookup};
 
 /// The value of a property for the effective context (docs/envoy.md 2.9).
 ///
 /// # Errors
-/// 1 for what is unknown or not known now, 3 for what has no byte form.
-pub(crate) fn property<'a>(desk: &'a Desk, path: &[u8]) -> Result<Cow<'a, [u8]>, Status> {
-    let at = desk.at.effective;
-    let plugin = desk.plugins.get(at.filter).ok_or(Status::NotFound)?;
+/// 1 for what is unknown or not known now, 3 for what has no byte form; not supported for what is known in part.
+pub(crate) fn property<'a>(desk: &'a Desk, path: &[u8]) -> Result<Cow<'a, [u8]>, Missing> {
+    lookup(path, &view(desk, desk.at.effective).ok_or(Status::NotFound)?)
+}
+
+/// What a context sees now.
+pub(crate) fn view(desk: &Desk, at: Context) -> Option<View<'_>> {
+    let plugin = desk.plugins.get(at.filter)?;
     let (stream, known) = (&desk.stream, &desk.known);
     let seat = stream.seats.get(at.filter).filter(|_| at.stream);
     let log = seat.is_some_and(|s| s.logging);
-    let map = |number: usize| -> Option<&'a Headers> {
+    let map = |number: usize| -> Option<&Headers> {
         let open = seat.is_some_and(|s| s.open[number] || (log && number != 1));
         (open && stream.maps[number].present).then_some(&stream.maps[number].headers)
     };
     let status = &stream.maps[RESPONSE_HEADERS].headers;
     let [request, response] = &stream.lanes;
-    let view = View {
+    Some(View {
         stream: at.stream,
         request_headers: map(0),
-        request_trailers: map(1),
         response_headers: map(2),
         response_trailers: map(3),
         sent: request.headers_out,
-        log,
+        over: seat.is_some_and(|s| s.over),
         response_code: status.text(":status").filter(|_| stream.response_begun).and_then(|s| s.parse().ok()),
         code_details: &stream.details,
         request_bytes: request.bytes_in,
-        response_bytes: if log { response.bytes_in } else { 0 },
+        response_bytes: response.bytes_out,
         protocol: known.protocol,
         started: known.started,
-        duration: known.duration.filter(|_| log),
+        duration: known.duration,
         source: known.source.as_ref(),
         destination: known.destination.as_ref(),
         upstream: known.upstream.as_ref(),
@@ -48,8 +52,14 @@ pub(crate) fn property<'a>(desk: &'a Desk, path: &[u8]) -> Result<Cow<'a, [u8]>,
         root_id: &plugin.root_id,
         vm_id: &plugin.vm_id,
         state: &desk.properties,
-    };
-    lookup(path, &view)
+        proxy: &desk.proxy,
+    })
+}
+
+impl Lookup for View<'_> {
+    fn lookup(&self, path: &[&str]) -> Found<'_> {
+        find(path, self)
+    }
 }
 
 /// A recording does not say which exchanges shared a connection.

@@ -23,8 +23,12 @@ pub struct FilterSpec {
     /// What happens after a trap. Closed by default.
     pub policy: FailurePolicy,
     /// Envoy's setting of this name (1.35 and later): body callbacks run while headers are held.
-    /// False by default.
+    /// False by default. A stage whose profile is older does not start with it.
     pub allow_on_headers_stop_iteration: bool,
+    /// Envoy's `capability_restriction_config`: names of the host functions (`proxy_log`), WASI functions
+    /// (`fd_write`) and callbacks (`proxy_on_tick`) that the VM may use. An empty list restricts nothing, as none
+    /// does. Of filters that share a VM the first one's counts (docs/envoy.md 2.11). None by default.
+    pub allowed_capabilities: Vec<String>,
 }
 
 impl FilterSpec {
@@ -40,6 +44,7 @@ impl FilterSpec {
             env: Vec::new(),
             policy: FailurePolicy::default(),
             allow_on_headers_stop_iteration: false,
+            allowed_capabilities: Vec::new(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The filter's exports, looked up once.
 
+use super::Allowed;
 use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
 macro_rules! callbacks {
@@ -10,9 +11,9 @@ macro_rules! callbacks {
         }
 
         impl Callbacks {
-            /// Looks up everything that the instance exports.
-            pub(super) fn of<T: 'static>(instance: &Instance, store: &mut Store<T>) -> Self {
-                Self { $($field: find(instance, store, $name),)* }
+            /// Looks up everything that the instance exports and that may be called.
+            pub(super) fn of<T: 'static>(instance: &Instance, store: &mut Store<T>, allowed: &Allowed) -> Self {
+                Self { $($field: find(instance, store, $name).filter(|_| allowed.has($name)),)* }
             }
         }
     };

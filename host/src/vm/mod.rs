@@ -1,10 +1,12 @@
 //! One instance of a filter's module: memory, allocator, limits, callbacks; dead or alive.
 
+mod allowed;
 mod broke;
 mod callbacks;
 mod guest;
 mod start;
 
+pub(crate) use allowed::Allowed;
 pub(crate) use broke::{Broke, HostEnd};
 pub(crate) use callbacks::Callbacks;
 pub(crate) use guest::{Door, Guest, restricted};

@@ -1,6 +1,6 @@
 //! From a module to a running VM: instance, memory, allocator, `_initialize` or `_start` (docs/envoy.md 1.4).
 
-use super::{Broke, Callbacks, Door, Guest, Used, Vm, enter};
+use super::{Allowed, Broke, Callbacks, Door, Guest, Used, Vm, enter};
 use crate::engine::{Engine, one_line};
 use crate::module::{MemorySource, Module};
 use crate::stage::{Desk, StartPhase, StartReason};
@@ -14,6 +14,7 @@ pub(crate) struct Recipe {
     pub(crate) memory: u64,
     pub(crate) fuel: u64,
     pub(crate) env: Vec<(String, String)>,
+    pub(crate) allowed: Allowed,
 }
 
 /// A step of the start and why it failed.
@@ -34,8 +35,9 @@ impl Vm {
             store.set_fuel(fuel).map_err(|e| link(one_line(&e)))?;
         }
         let mut linker = Linker::new(recipe.engine.wasmtime());
-        calls::link(&mut linker, recipe.module.facts().abi).map_err(|e| link(one_line(&e)))?;
-        wasi::link(&mut linker).map_err(|e| link(one_line(&e)))?;
+        calls::link(&mut linker, recipe.module.facts().abi, &recipe.allowed)
+            .map_err(|e| link(one_line(&e)))?;
+        wasi::link(&mut linker, |name| recipe.allowed.has(name)).map_err(|e| link(one_line(&e)))?;
         imports(recipe, &mut store, &mut linker).map_err(|e| link(one_line(&e)))?;
         let instance = linker.instantiate(&mut store, recipe.module.code()).map_err(|e| match e
             .downcast_ref::<wasmtime::Trap>()
@@ -47,7 +49,7 @@ impl Vm {
             None => link(one_line(&e)),
         })?;
         handles(recipe, &mut store, &instance).map_err(link)?;
-        let calls = Callbacks::of(&instance, &mut store);
+        let calls = Callbacks::of(&instance, &mut store, &recipe.allowed);
         let loaded = desk.clock.wall();
         initialize(&mut store, &instance, fuel, desk)?;
         let guest = store.data_mut();

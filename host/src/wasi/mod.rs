@@ -43,6 +43,7 @@ impl Errno {
     pub(crate) const NO_ENTRY: Self = Self(44);
     pub(crate) const NO_SYSTEM: Self = Self(52);
     pub(crate) const NOT_SUPPORTED: Self = Self(58);
+    pub(crate) const NOT_CAPABLE: Self = Self(76);
 }
 
 impl From<OutOfBounds> for Errno {
@@ -73,13 +74,14 @@ impl<T: Host> Call<'_, '_, T> {
 
 /// The only place with signatures of WASI: `NAME(PARAMETERS) => ANSWER;`, where the answer sees `call`.
 macro_rules! table {
-    ($linker:ident, $call:ident, $($name:ident($($p:ident: $ty:ty),*) => $answer:expr;)*) => {
+    ($linker:ident, $call:ident, $allowed:ident, $($name:ident($($p:ident: $ty:ty),*) => $answer:expr;)*) => {
         for module in MODULES {$(
-            $linker.func_wrap(module, stringify!($name), |mut caller: Caller<'_, T>, $($p: $ty),*| -> Result<u32> {
+            let open = $allowed(stringify!($name));
+            $linker.func_wrap(module, stringify!($name), move |mut caller: Caller<'_, T>, $($p: $ty),*| -> Result<u32> {
                 caller.data_mut().enter(stringify!($name))?;
                 #[allow(unused_variables, unused_mut, reason = "most functions say no whatever they are given")]
                 let mut $call = Call { caller: &mut caller };
-                let answer: Answer = $answer;
+                let answer: Answer = if open { $answer } else { Err(Errno::NOT_CAPABLE) };
                 $(let _ = $p;)*
                 Ok(answer.err().map_or(0, |errno| errno.0))
             })?;
@@ -87,13 +89,13 @@ macro_rules! table {
     };
 }
 
-/// Links all of it.
+/// Links all of it; what is not allowed says 76.
 ///
 /// # Errors
 /// When a function is linked already.
-pub(crate) fn link<T: Host>(linker: &mut Linker<T>) -> Result<()> {
+pub(crate) fn link<T: Host>(linker: &mut Linker<T>, allowed: impl Fn(&str) -> bool) -> Result<()> {
     const NO: Answer = Err(Errno::NOT_SUPPORTED);
-    table! { linker, call,
+    table! { linker, call, allowed,
         fd_write(fd: u32, iovs: u32, count: u32, ret: u32) => calls::write(&mut call, fd, iovs, count, ret);
         fd_pwrite(fd: u32, iovs: u32, count: u32, at: u64, ret: u32) => calls::write(&mut call, fd, iovs, count, ret);
         fd_read(fd: u32, iovs: u32, count: u32, ret: u32) => Err(Errno::NO_SYSTEM);

@@ -50,7 +50,7 @@ impl Guest {
         let engine = Engine::default();
         let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
         let mut linker = Linker::new(&engine);
-        link::<Fake>(&mut linker).unwrap();
+        link::<Fake>(&mut linker, |_| true).unwrap();
         let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let mut store = Store::new(&engine, Fake { env, ..Fake::default() });
         let instance = linker.instantiate(&mut store, &module).unwrap();
@@ -166,7 +166,7 @@ fn envoy_2_11_proc_exit_returns() {
     let engine = Engine::default();
     let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
     let mut linker = Linker::new(&engine);
-    link::<Fake>(&mut linker).unwrap();
+    link::<Fake>(&mut linker, |_| true).unwrap();
     let mut store = Store::new(&engine, Fake::default());
     let instance = linker.instantiate(&mut store, &module).unwrap();
     let f = instance.get_typed_func::<(), u32>(&mut store, "f").unwrap();
@@ -177,7 +177,7 @@ fn envoy_2_11_proc_exit_returns() {
 fn envoy_2_11_what_the_gate_lets_through_is_what_is_linked() {
     let engine = Engine::default();
     let mut linker = Linker::new(&engine);
-    link::<Fake>(&mut linker).unwrap();
+    link::<Fake>(&mut linker, |_| true).unwrap();
     for module in MODULES {
         for (name, params, results) in crate::module::wasi_functions() {
             let (params, results) = (params.join(" "), results.join(" "));

@@ -39,6 +39,7 @@ const PRELUDE: &str = r#"
 (import "env" "proxy_grpc_cancel" (func $grpc_cancel (param i32) (result i32)))
 (import "env" "envoy_resolve_dns" (func $resolve_ (param i32 i32 i32) (result i32)))
 (import "env" "proxy_get_current_time_nanoseconds" (func $now (param i32) (result i32)))
+(import "env" "proxy_call_foreign_function" (func $foreign_ (param i32 i32 i32 i32 i32 i32) (result i32)))
 (memory (export "memory") 16)
 (global $top (mut i32) (i32.const 131072))
 (func (export "MARKER"))
@@ -70,6 +71,10 @@ const PRELUDE: &str = r#"
   (call $show (call $buffer_ (local.get 0) (local.get 1) (local.get 2) (i32.const 0) (i32.const 4))))
 (func $property (param i32 i32)
   (call $show (call $property_ (local.get 0) (local.get 1) (i32.const 0) (i32.const 4))))
+(func $foreign (param i32 i32 i32 i32) (local $s i32)
+  (local.set $s (call $foreign_ (local.get 0) (local.get 1) (local.get 2) (local.get 3) (i32.const 16) (i32.const 20)))
+  (i64.store (i32.const 0) (i64.load (i32.const 16)))
+  (call $show (local.get $s)))
 (func $shared (param i32 i32)
   (call $show (call $shared_ (local.get 0) (local.get 1) (i32.const 0) (i32.const 4) (i32.const 8))))
 (func $status

@@ -8,6 +8,7 @@ mod callouts;
 mod failure;
 mod headers;
 mod lifecycle;
+mod profiles;
 mod replies;
 mod tcp;
 mod workers;

@@ -4,15 +4,15 @@
 pub(crate) type Out = *mut u32;
 
 macro_rules! host {
-    ($($name:ident($($arg:ident: $kind:ty),*);)*) => {
-        #[link(wasm_import_module = "env")]
+    ($module:literal; $($name:ident($($arg:ident: $kind:ty),*);)*) => {
+        #[link(wasm_import_module = $module)]
         unsafe extern "C" {
             $(pub(crate) fn $name($($arg: $kind),*) -> u32;)*
         }
     };
 }
 
-host! {
+host! { "env";
     proxy_log(level: u32, text: *const u8, len: usize);
     proxy_get_status(code: Out, text: Out, len: Out);
     proxy_get_property(path: *const u8, path_len: usize, value: Out, len: Out);
@@ -57,6 +57,21 @@ host! {
     proxy_resolve_shared_queue(vm: *const u8, vm_len: usize, name: *const u8, len: usize, token: Out);
     proxy_enqueue_shared_queue(token: u32, value: *const u8, len: usize);
     proxy_dequeue_shared_queue(token: u32, value: Out, len: Out);
+}
+
+host! { "wasi_snapshot_preview1";
+    clock_time_get(id: u32, precision: u64, time: *mut u64);
+    clock_res_get(id: u32, time: *mut u64);
+    random_get(to: *mut u8, len: usize);
+    fd_write(fd: u32, pieces: *const u32, count: u32, written: Out);
+    poll_oneoff(wanted: *const u8, events: *mut u8, count: u32, happened: Out);
+    sched_yield();
+}
+
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    /// Returns, in Envoy.
+    pub(crate) fn proc_exit(code: u32);
 }
 
 /// Bytes that the host put into our memory; empty when it gave none.

@@ -8,8 +8,10 @@
 //! trailers, `rsh rsb rst` for the response's, `ginit gmsg gtrail gend` for what a gRPC peer sent, `dns` for a
 //! resolved name; of a TCP connection `new`, `down` and `up` for data of either side, `downclose` and `upclose`.
 //! Beyond the plain host calls (see `ops`) there are: `ret N` (what the callback returns), `hush` (as the first one:
-//! the callback does not say that it came), `trap`, `loop`, `call CLUSTER TIMEOUT PAIRS BODY`, `eff last|root|N`, where
-//! `last` is the stream whose call was answered, and those of `callout`.
+//! the callback does not say that it came), `trap`, `loop`, `call CLUSTER TIMEOUT PAIRS BODY`, `props PATH…` (what
+//! changed since the context's last `props`: each value on a line of its own, paths without one on a line for their
+//! status; a map of headers is sorted, since Envoy's order is not defined), `eff last|other|root|N`, where `last` is
+//! the stream whose call was answered and `other` the youngest stream beside this one, and those of `callout`.
 #![cfg(target_family = "wasm")]
 
 mod abi;
@@ -19,6 +21,9 @@ mod script;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+
+/// Most bytes of an operation that its log line repeats: keys and signatures are longer than a line.
+const SHOWN: usize = 120;
 
 /// A root context.
 #[derive(Default)]
@@ -41,6 +46,8 @@ struct Stream {
 struct State {
     roots: BTreeMap<u32, Root>,
     streams: BTreeMap<u32, Stream>,
+    /// What `props` showed last, by context and path.
+    seen: BTreeMap<u32, BTreeMap<String, (u32, String)>>,
     /// Which context made the call with this token.
     calls: BTreeMap<u32, u32>,
 }
@@ -92,12 +99,41 @@ fn play(id: u32, owner: u32, phase: &'static str, facts: &str, otherwise: u32, l
                 ops::log(&format!("~{name}/{me}   trap"));
                 core::arch::wasm32::unreachable()
             }
+            "props" => {
+                let mut without = BTreeMap::<u32, Vec<&str>>::new();
+                let mut same = true;
+                for path in rest {
+                    let Some(done) = ops::run("prop", &[path]) else { continue };
+                    let known = with(|s| {
+                        let known = s.seen.entry(id).or_default();
+                        known.insert((*path).to_owned(), (done.status, done.value.clone()))
+                    });
+                    if known.is_some_and(|known| known == (done.status, done.value.clone())) {
+                        continue;
+                    }
+                    same = false;
+                    match done.status {
+                        0 => ops::log(&format!("~{name}/{me}   {path} = {}", done.value)),
+                        status => without.entry(status).or_default().push(path),
+                    }
+                }
+                for (status, paths) in without {
+                    ops::log(&format!("~{name}/{me}   {status}: {}", paths.join(" ")));
+                }
+                if same {
+                    ops::log(&format!("~{name}/{me}   as before"));
+                }
+                continue;
+            }
             "loop" => loop {
                 core::hint::black_box(());
             },
             "eff" => {
                 let to = match rest.first() {
                     Some(&"last") => last,
+                    Some(&"other") => {
+                        with(|s| s.streams.keys().rev().copied().find(|other| *other != id).unwrap_or(0))
+                    }
                     Some(&"root") => with(|s| s.streams.get(&owner).map_or(owner, |stream| stream.root)),
                     Some(n) => n.parse().unwrap_or(0),
                     None => 0,
@@ -125,7 +161,8 @@ fn play(id: u32, owner: u32, phase: &'static str, facts: &str, otherwise: u32, l
             },
         };
         let space = if done.value.is_empty() { "" } else { " " };
-        ops::log(&format!("~{name}/{me}   {op} -> {}{space}{}", done.status, done.value));
+        let (shown, more) = op.split_at_checked(SHOWN).map_or((op, ""), |(start, _)| (start, "…"));
+        ops::log(&format!("~{name}/{me}   {shown}{more} -> {}{space}{}", done.status, done.value));
     }
     value
 }

@@ -1,7 +1,7 @@
 //! The operations of a script, one host call each.
 
 use crate::abi::*;
-use crate::script::{bytes, pairs, show, show_pairs};
+use crate::script::{bytes, pairs, show, show_map, show_pairs};
 
 /// What an operation did: the status and what came with it.
 pub(crate) struct Done {
@@ -80,7 +80,16 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
         }
         "prop" => {
             let path = word(0).split('.').map(bytes).collect::<Vec<_>>().join(&0);
-            give!(call!(proxy_get_property(path.as_ptr(), path.len(), a, l)))
+            let status = call!(proxy_get_property(path.as_ptr(), path.len(), a, l));
+            // SAFETY: the host wrote both in the call before.
+            let got = unsafe { taken(at, len) };
+            let map = word(0).ends_with(".headers") || word(0).ends_with(".trailers");
+            let value = match status {
+                0 if map => show_map(&got),
+                0 => show(&got),
+                _ => String::new(),
+            };
+            Done { status, value }
         }
         "setprop" => {
             let (k, v) = (text(0), text(1));
@@ -164,6 +173,57 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
         "foreign" => {
             let (k, v) = (text(0), text(1));
             give!(call!(proxy_call_foreign_function(k.as_ptr(), k.len(), v.as_ptr(), v.len(), a, l)))
+        }
+        "grow" => {
+            let grown = std::iter::repeat_with(|| core::arch::wasm32::memory_grow::<0>(number(0) as usize))
+                .take_while(|old| *old != usize::MAX)
+                .count();
+            Done { status: 0, value: grown.to_string() }
+        }
+        _ => return wasi(op, words),
+    })
+}
+
+/// The operations that ask WASI. Values of clocks and random bytes are not shown.
+fn wasi(op: &str, words: &[&str]) -> Option<Done> {
+    let word = |i: usize| words.get(i).copied().unwrap_or("");
+    let number = |i: usize| word(i).parse::<u32>().unwrap_or(0);
+    let (mut time, mut count) = (0_u64, 0_u32);
+    // SAFETY (all calls below): pointers and lengths are those of live slices and locals.
+    Some(match op {
+        // SAFETY: see above.
+        "clock" => unsafe { clock_time_get(number(0), 1, &raw mut time) }.into(),
+        "clockres" => {
+            // SAFETY: see above.
+            let status = unsafe { clock_res_get(number(0), &raw mut time) };
+            Done { status, value: time.to_string() }
+        }
+        "random" => {
+            let mut room = vec![0_u8; number(0) as usize];
+            // SAFETY: see above.
+            let status = unsafe { random_get(room.as_mut_ptr(), room.len()) };
+            Done { status, value: format!("filled={}", room.iter().any(|b| *b != 0)) }
+        }
+        "write" => {
+            let text = bytes(word(1));
+            let piece = [text.as_ptr() as u32, text.len() as u32];
+            // SAFETY: see above.
+            let status = unsafe { fd_write(number(0), piece.as_ptr(), 1, &raw mut count) };
+            Done { status, value: count.to_string() }
+        }
+        "poll" => {
+            let (wanted, mut events) = ([0_u8; 48], [0_u8; 32]);
+            count = 7;
+            // SAFETY: see above.
+            let status = unsafe { poll_oneoff(wanted.as_ptr(), events.as_mut_ptr(), 1, &raw mut count) };
+            Done { status, value: count.to_string() }
+        }
+        // SAFETY: no pointer goes over.
+        "yield" => unsafe { sched_yield() }.into(),
+        "exit" => {
+            // SAFETY: no pointer goes over.
+            unsafe { proc_exit(number(0)) };
+            Done { status: 0, value: "came back".into() }
         }
         _ => return None,
     })

@@ -6,10 +6,12 @@
 //! op     := word (" " word)*
 //! ```
 //! A phase may end in a number: `rqb2` is the second request body callback of the stream, `call1` the first
-//! answer that this filter got; without the number it is every such callback. In a word, `%20` is the byte
+//! answer that this filter got; without the number it is every such callback, and `*` is every callback that no
+//! other block is for. In a word, `%20` is the byte
 //! 0x20, `-` alone is the empty word, and a list of pairs is `name=value,name=value`.
 
-/// The operations of a phase: the block of exactly this occurrence, else the one for every occurrence.
+/// The operations of a phase: the block of exactly this occurrence, else the one for every occurrence, else
+/// the one for every phase.
 pub(crate) fn block<'a>(script: &'a str, phase: &str, count: u32) -> Option<&'a str> {
     let find = |name: &str| {
         script
@@ -17,7 +19,7 @@ pub(crate) fn block<'a>(script: &'a str, phase: &str, count: u32) -> Option<&'a 
             .find_map(|b| b.trim().split_once(':').filter(|(p, _)| p.trim() == name))
             .map(|b| b.1)
     };
-    find(&format!("{phase}{count}")).or_else(|| find(phase))
+    find(&format!("{phase}{count}")).or_else(|| find(phase)).or_else(|| find("*"))
 }
 
 /// A word as bytes.
@@ -71,18 +73,32 @@ pub(crate) fn show(bytes: &[u8]) -> String {
 
 /// An encoded list of pairs for people. Our own script headers are left out.
 pub(crate) fn show_pairs(raw: &[u8]) -> String {
+    match shown_pairs(raw) {
+        Some(shown) => format!("[{}]", shown.join(", ")),
+        None if raw.is_empty() => "[]".into(),
+        None => "[broken]".into(),
+    }
+}
+
+/// An encoded map for people, sorted.
+pub(crate) fn show_map(raw: &[u8]) -> String {
+    let Some(mut shown) = shown_pairs(raw) else { return "[broken]".into() };
+    shown.sort();
+    format!("{{{}}}", shown.join(", "))
+}
+
+fn shown_pairs(raw: &[u8]) -> Option<Vec<String>> {
     let word = |i: usize| raw.get(i..i + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
-    let Some(count) = word(0) else { return "[]".into() };
+    let count = word(0)?;
     let mut at = 4 + 8 * count;
     let mut shown = Vec::new();
     for i in 0..count {
-        let (Some(k), Some(v)) = (word(4 + 8 * i), word(8 + 8 * i)) else { return "[broken]".into() };
-        let (key, value) = (raw.get(at..at + k), raw.get(at + k + 1..at + k + 1 + v));
-        let (Some(key), Some(value)) = (key, value) else { return "[broken]".into() };
+        let (k, v) = (word(4 + 8 * i)?, word(8 + 8 * i)?);
+        let (key, value) = (raw.get(at..at + k)?, raw.get(at + k + 1..at + k + 1 + v)?);
         at += k + v + 2;
         if !key.starts_with(b"x-script") {
             shown.push(format!("{}={}", key.escape_ascii(), value.escape_ascii()));
         }
     }
-    format!("[{}]", shown.join(", "))
+    Some(shown)
 }

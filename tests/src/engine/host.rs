@@ -8,9 +8,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tamis_host::{Answer, Answers, Engine, FailurePolicy, FilterSpec, Module, Profile, Stage};
 use tamis_traffic::{
-    Body, Callout, Connection, Event, Exchange, GrpcEnd, GrpcMessage, GrpcReply, GrpcStatus, Headers, Log,
-    LogLevel, Message, Outcome, Party, Playback, Protocol, Slot,
+    Attributes, Body, Callout, Connection, Event, Exchange, GrpcEnd, GrpcMessage, GrpcReply, GrpcStatus, Headers, Log,
+    LogLevel, Message, Outcome, Party, Peer, Playback, Protocol, Side, Slot,
 };
+
+/// When an exchange begins, and how long it takes, nanoseconds: the rows do not compare them.
+const STARTED: u64 = 1_700_000_000_000_000_000;
+const DURATION: u64 = 1;
 
 /// The host that all requests name.
 const HOST: &str = "shop.test";
@@ -26,6 +30,7 @@ pub fn play(engine: &Engine, guest: &Module, name: &str, row: &Row) -> Result<Ob
     let mut builder = Stage::builder(engine)
         .answers(Box::new(Told::new(row)))
         .profile(profile)
+        .proxy(row.proxy.properties())
         // The level that Envoy is started with.
         .log_level(LogLevel::Warn);
     for filter in &row.chain {
@@ -42,7 +47,7 @@ pub fn play(engine: &Engine, guest: &Module, name: &str, row: &Row) -> Result<Ob
     for step in &row.exchanges {
         pass(&mut stage, step.before, &mut playback, &mut seen);
         playback.clear();
-        stage.play(&exchange(step), &mut playback);
+        stage.play(&exchange(name, row, step), &mut playback);
         take(&playback, &mut seen);
         seen.upstream.extend(playback.upstream.get().map(|m| request_seen(m, false)));
         seen.client.push(client_seen(&playback, step));
@@ -91,6 +96,7 @@ fn spec(row: &str, filter: &Filter, guest: &Module) -> FilterSpec {
     spec.root_id.clone_from(&filter.name);
     spec.vm_id = format!("{VM_PREFIX}{row}-{}", filter.vm.as_deref().unwrap_or(&filter.name));
     spec.config = configuration(filter).into_bytes();
+    spec.allowed_capabilities = filter.allowed.clone().unwrap_or_default();
     spec.allow_on_headers_stop_iteration = filter.allow_on_headers_stop_iteration;
     spec.policy = match filter.policy {
         Policy::Closed => FailurePolicy::Closed,
@@ -103,7 +109,7 @@ fn spec(row: &str, filter: &Filter, guest: &Module) -> FilterSpec {
 
 /// The exchange as Envoy's filters see it: pseudo headers in the order of the protocol, what the connection
 /// manager appends, no framing of the request, all of the response.
-fn exchange(step: &Step) -> Exchange {
+fn exchange(name: &str, row: &Row, step: &Step) -> Exchange {
     let mut headers = Headers::new();
     let pseudo =
         [(":authority", HOST), (":path", step.path()), (":method", step.method()), (":scheme", "http")];
@@ -131,8 +137,28 @@ fn exchange(step: &Step) -> Exchange {
         request: Slot::some(request),
         response,
         protocol: if step.http2 { Protocol::Http2 } else { Protocol::Http11 },
+        started: Some(STARTED),
+        duration: Some(DURATION),
+        source: Some(peer("127.0.0.1:1000")),
+        destination: Some(peer("127.0.0.1:2000")),
+        upstream: Some(peer("127.0.0.1:3000")),
+        side: match row.proxy.direction.as_deref() {
+            Some("INBOUND") => Side::Inbound,
+            Some("OUTBOUND") => Side::Outbound,
+            _ => Side::Unknown,
+        },
+        attributes: Attributes {
+            route_name: row.proxy.route.clone(),
+            cluster_name: Some(format!("up-{name}")),
+            mtls: Some(false),
+            ..Attributes::default()
+        },
         ..Exchange::default()
     }
+}
+
+fn peer(address: &str) -> Peer {
+    Peer { address: address.into(), identity: None }
 }
 
 /// HTTP/2 splits a cookie into crumbs; a recording shows them joined (docs/envoy.md 2.1.5).

@@ -12,6 +12,7 @@
 //! - the missing end of a body on the upstream side: a playback says how it ended for the client only;
 //! - log lines of Envoy's main thread: the canary VM and the main thread's own VM run `configure` and ticks
 //!   too, the host plays the worker's VM;
+//! - values of the properties in `OWN_TO_A_RUN`, each for the reason that stands there;
 //! - numbers of stream contexts: they are counted from 1 per filter in order of appearance, since an Envoy
 //!   that has served other rows is further on.
 
@@ -40,7 +41,7 @@ impl Observed {
         let mut text = String::from("log\n");
         for line in number_streams(&self.log) {
             // Writing into a string cannot fail.
-            let _ = writeln!(text, "  {}", without_times(&line));
+            let _ = writeln!(text, "  {}", without_own_values(without_times(&line)));
         }
         let mut part = |title: &str, seen: &[Seen], drop: &[&str]| {
             for one in seen {
@@ -61,6 +62,30 @@ impl Observed {
         part("client", &self.client, &["date"]);
         text
     }
+}
+
+/// Properties whose values no two runs share, and why. That they are there is compared.
+const OWN_TO_A_RUN: [(&str, &str); 10] = [
+    ("request.time", "when the request came"),
+    ("request.duration", "how long it took"),
+    ("source.address", "the kernel picks the client's port"),
+    ("source.port", "the kernel picks the client's port"),
+    ("destination.address", "the kernel picks the listener's port"),
+    ("destination.port", "the kernel picks the listener's port"),
+    ("connection.id", "an Envoy counts all its connections"),
+    ("connection_id", "an Envoy counts all its connections"),
+    ("upstream.address", "the kernel picks the upstream's port"),
+    ("upstream.port", "the kernel picks the upstream's port"),
+];
+
+/// Blanks the value in `a/1   request.time = "…"`.
+fn without_own_values(line: String) -> String {
+    for (name, _) in OWN_TO_A_RUN {
+        if let Some((who, _)) = line.split_once(&format!("   {name} = ")) {
+            return format!("{who}   {name} = …");
+        }
+    }
+    line
 }
 
 /// Drops `date` and blanks the duration in a list of headers.
@@ -99,6 +124,14 @@ fn number_streams(log: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_one_run_are_blanked_where_they_are_dumped() {
+        let line = |text: &str| without_own_values(text.into());
+        assert_eq!(line("a/1   source.port = \"x\""), "a/1   source.port = …");
+        assert_eq!(line("a/1   1: source.port"), "a/1   1: source.port");
+        assert_eq!(line("a/1   request.size = \"x\""), "a/1   request.size = \"x\"");
+    }
 
     #[test]
     fn streams_are_counted_per_filter_and_roots_stay() {

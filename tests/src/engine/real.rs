@@ -41,7 +41,7 @@ impl Referee {
             let own = format!("up-{name}");
             let tcp = if row.connections.is_empty() { None } else { Some(TcpUpstream::start()?) };
             let at = tcp.as_ref().map_or(upstream.address(), TcpUpstream::address);
-            clusters.push(envoy::cluster(&own, Some(at)));
+            let mut cluster = envoy::cluster(&own, Some(at));
             let mut callouts = BTreeMap::new();
             for (cluster, answers) in &row.callouts {
                 let at = if answers.is_empty() {
@@ -64,6 +64,7 @@ impl Referee {
                         let hcm = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
                         hcm["upgrade_configs"] = json!([{ "upgrade_type": "websocket" }]);
                     }
+                    row.proxy.dress(&mut listener, &mut cluster);
                     listener
                 }
                 Some(_) => {
@@ -71,6 +72,7 @@ impl Referee {
                     envoy::tcp_listener(name, &filters, &own)
                 }
             });
+            clusters.push(cluster);
             peers.insert(name.clone(), Peers { upstream, tcp, callouts });
         }
         Ok(Self { envoy: Envoy::start(&listeners, &clusters)?, peers })
@@ -143,6 +145,11 @@ fn filter(name: &str, row: &Row, filter: &Filter, guest: &Path) -> Value {
     if let Some(milliseconds) = row.reload_backoff {
         let base = format!("{}.{:03}s", milliseconds / 1000, milliseconds % 1000);
         extra["reload_config"] = json!({ "backoff": { "base_interval": base } });
+    }
+    if let Some(allowed) = &filter.allowed {
+        let allowed: serde_json::Map<String, Value> =
+            allowed.iter().map(|n| (n.clone(), json!({}))).collect();
+        extra["capability_restriction_config"] = json!({ "allowed_capabilities": allowed });
     }
     let vm = filter.vm.as_deref().unwrap_or(&filter.name);
     let config = configuration(filter);

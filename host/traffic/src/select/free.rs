@@ -46,7 +46,7 @@ pub enum ExpressionError {
 }
 
 /// An expression with names of its own, see [`Lookup`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Expression {
     expression: IdedExpr,
     patterns: Vec<Pattern>,

@@ -1,0 +1,114 @@
+//! Versions of Envoy, their limits, and capability restriction (docs/envoy.md 2.10, 2.11, 2.14).
+
+use crate::guest::*;
+use tamis_host::{Profile, Stage};
+use tamis_traffic::{Playback, PropertyValue};
+
+/// What a filter that asks this in the request's headers logs under a profile.
+fn asks(profile: &str, ops: &str) -> Playback {
+    let body = format!(
+        r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) {ops} (i32.const 0))"#
+    );
+    let mut stage = builder(&body).profile(Profile::parse(profile).unwrap()).build().unwrap();
+    play(&mut stage, &get())
+}
+
+#[test]
+fn envoy_2_14_sign_exists_since_1_37() {
+    for profile in Profile::names() {
+        let want = if profile < "envoy-1.37" { "1" } else { "2" };
+        assert_eq!(logs(&asks(profile, "(call $foreign 'sign' '')")), [want], "{profile}");
+    }
+}
+
+#[test]
+fn envoy_2_14_foreign_functions_act_on_the_effective_context_since_1_37() {
+    let args = "\n\u{c}envoy.string\u{12}\u{1}s";
+    let ops = format!(
+        "(call $num (call $effective (i32.const 1))) (call $foreign 'set_envoy_filter_state' '{args}')"
+    );
+    for profile in Profile::names() {
+        let want = if profile < "envoy-1.37" { ["0", "0 "] } else { ["0", "1"] };
+        assert_eq!(logs(&asks(profile, &ops)), want, "{profile}");
+    }
+}
+
+#[test]
+fn envoy_2_14_an_envoy_before_1_35_refuses_the_setting_that_it_does_not_know() {
+    for profile in Profile::names() {
+        let engine = engine();
+        let mut spec = filter(&engine, "a", "");
+        spec.allow_on_headers_stop_iteration = true;
+        let stage = Stage::builder(&engine).profile(Profile::parse(profile).unwrap()).filter(spec).build();
+        let refused = stage.err().map(|error| error.to_string());
+        assert_eq!(refused.is_some(), profile < "envoy-1.35", "{profile}: {refused:?}");
+        if let Some(text) = refused {
+            assert!(text.ends_with("does not know `allow_on_headers_stop_iteration`"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn envoy_2_3_the_buffer_limit_of_the_profile_holds() {
+    let body = r#"(func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) (i32.const 1))"#;
+    let mut profile = Profile::default();
+    profile.buffer_limit = 4;
+    let mut stage = builder(body).profile(profile).build().unwrap();
+    assert_eq!(reply_status(&play(&mut stage, &post(&["abc", "de"]))), Some("413"));
+}
+
+#[test]
+fn envoy_2_11_a_vm_uses_what_it_is_allowed_to() {
+    let engine = engine();
+    let body = format!(
+        r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (call $num (call $add (i32.const 0) 'x-a' 'b'))
+            (call $num (call $set_property 'a' 'b')) (i32.const 0)) {}"#,
+        say("on_log", 1, false)
+    );
+    let mut spec = filter(&engine, "a", &body);
+    spec.allowed_capabilities =
+        ["proxy_log", "proxy_on_request_headers", "proxy_set_property"].map(String::from).to_vec();
+    let mut stage = Stage::builder(&engine).filter(spec.clone()).build().unwrap();
+    let playback = play(&mut stage, &get());
+    assert_eq!(logs(&playback), ["call of restricted capability `proxy_add_header_map_value`", "10", "0"]);
+    assert!(playback.upstream.get().unwrap().headers.get(b"x-a").is_none());
+    spec.allowed_capabilities.clear();
+    let mut free = Stage::builder(&engine).filter(spec).build().unwrap();
+    assert_eq!(logs(&play(&mut free, &get())), ["0", "0", "on_log"]);
+}
+
+#[test]
+fn envoy_2_10_an_expression_lives_until_it_is_deleted() {
+    let ops = "(call $foreign 'expr_create' 'request.method') (call $foreign 'expr_evaluate' '\0\0\0\0')
+        (call $foreign 'expr_delete' '\0\0\0\0') (call $foreign 'expr_evaluate' '\0\0\0\0')";
+    assert_eq!(logs(&asks("envoy-1.40", ops)), ["0 \0\0\0\0", "0 GET", "0 ", "1"]);
+}
+
+#[test]
+fn envoy_2_10_what_the_library_lacks_ends_the_playback_by_name() {
+    let deep = format!("(call $foreign 'expr_create' '{}1{}')", "[".repeat(64), "]".repeat(64));
+    for (ops, name) in [
+        (deep.as_str(), "expression"),
+        (
+            "(call $foreign 'set_envoy_filter_state' '\n\u{31}envoy.network.transport_socket.http_11_proxy.info')",
+            "http_11_proxy.info",
+        ),
+    ] {
+        let playback = asks("envoy-1.40", ops);
+        assert_eq!(faults(&playback), ["not-supported"]);
+        assert!(playback.faults[0].text.contains(name), "{}", playback.faults[0].text);
+    }
+}
+
+#[test]
+fn envoy_2_9_what_was_said_of_the_proxy_is_read_on_roots_and_streams() {
+    let body = r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (call $property 'node' ) (i32.const 1))"#;
+    let text = |text: &str| PropertyValue::Text(text.into());
+    let map = |key: &str, value| PropertyValue::Map(vec![(text(key), value)]);
+    let proxy = map("xds", map("node", map("id", text("me"))));
+    let body = body.replace("'node'", "'xds\0node\0id'");
+    let stage = builder(&body).proxy(proxy).build().unwrap();
+    let lines: Vec<&[u8]> = stage.start_logs().iter().map(|l| l.text.as_slice()).collect();
+    assert_eq!(lines, [b"0 me"]);
+}

@@ -3,6 +3,7 @@
 use super::values::{Bytes, ClockArg, FailOn, Policy, ReportTo};
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
+use tamis_host::Profile;
 
 /// `tamis replay`.
 #[derive(Debug, Args)]
@@ -66,6 +67,19 @@ pub struct SelectArgs {
 /// Settings of the host that plays.
 #[derive(Debug, Clone, Default, Args)]
 pub struct HostArgs {
+    /// The host whose rules hold, `envoy-1.33` to `envoy-1.40`; only the newest is compared with a real Envoy
+    /// [default: envoy-1.40]
+    #[arg(long, value_name = "HOST", env = "TAMIS_HOST_PROFILE", value_parser = Profile::parse)]
+    pub profile: Option<Profile>,
+    /// Most body bytes that are held back for a filter, for instance `32KiB` [default: 1MiB]
+    #[arg(long, value_name = "SIZE", env = "TAMIS_BUFFER_LIMIT")]
+    pub buffer_limit: Option<Bytes>,
+    /// Run body callbacks while headers are held, as Envoy's filter setting of this name does
+    #[arg(long)]
+    pub allow_on_headers_stop_iteration: bool,
+    /// Properties of the proxy that no recording tells: a file, or JSON such as `{"xds":{"node":{"id":"a"}}}`
+    #[arg(long, value_name = "FILE|JSON")]
+    pub properties: Option<String>,
     /// What happens to traffic once a filter broke [default: closed]
     #[arg(long, value_name = "POLICY", env = "TAMIS_POLICY")]
     pub policy: Option<Policy>,

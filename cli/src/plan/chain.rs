@@ -29,6 +29,10 @@ struct Entry {
     #[serde(default)]
     env: BTreeMap<String, String>,
     policy: Option<String>,
+    #[serde(default)]
+    allow_on_headers_stop_iteration: bool,
+    #[serde(default)]
+    allowed_capabilities: Vec<String>,
 }
 
 impl Chain {
@@ -70,6 +74,8 @@ impl Entry {
             vm_config: self.vm_config.map(|c| value_bytes(folder, c)).transpose()?.unwrap_or_default(),
             env: self.env.into_iter().collect(),
             policy,
+            allow_on_headers_stop_iteration: self.allow_on_headers_stop_iteration,
+            allowed_capabilities: self.allowed_capabilities,
         })
     }
 }
@@ -100,13 +106,15 @@ mod tests {
     #[test]
     fn entries_take_objects_and_files_from_the_folder_of_the_chain() {
         let plans = read(
-            "filters:\n- filter: a.wasm\n  config: {x: 1}\n  policy: open\n- {filter: a.wasm, name: b, config: c.json}\n",
+            "filters:\n- filter: a.wasm\n  config: {x: 1}\n  policy: open\n  allowed-capabilities: [proxy_log]\n- {filter: a.wasm, name: b, config: c.json, allow-on-headers-stop-iteration: true}\n",
         )
         .unwrap();
         assert_eq!(plans[0].config.as_deref(), Some(&b"{\"x\":1}"[..]));
         assert_eq!(plans[0].policy, Some(tamis_host::FailurePolicy::Open));
         assert_eq!(plans[1].config.as_deref(), Some(&b"{}"[..]));
         assert_eq!(plans[1].name, "b");
+        assert_eq!(plans[0].allowed_capabilities, ["proxy_log"]);
+        assert!(plans[1].allow_on_headers_stop_iteration && !plans[0].allow_on_headers_stop_iteration);
     }
 
     #[test]

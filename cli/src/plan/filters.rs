@@ -26,6 +26,10 @@ pub struct FilterPlan {
     pub env: Vec<(String, String)>,
     /// Failure policy; none: the run's.
     pub policy: Option<FailurePolicy>,
+    /// Envoy's filter setting of this name.
+    pub allow_on_headers_stop_iteration: bool,
+    /// Envoy's `capability_restriction_config`.
+    pub allowed_capabilities: Vec<String>,
 }
 
 /// A filter's origin.
@@ -112,6 +116,8 @@ impl FilterPlan {
         spec.vm_id.clone_from(&self.vm_id);
         spec.vm_config.clone_from(&self.vm_config);
         spec.env.clone_from(&self.env);
+        spec.allow_on_headers_stop_iteration = self.allow_on_headers_stop_iteration;
+        spec.allowed_capabilities.clone_from(&self.allowed_capabilities);
         if let Some(policy) = self.policy.or_else(|| settings.policy.map(Into::into)) {
             spec.policy = policy;
         }

@@ -29,7 +29,7 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
         [one] => one.settings.clone(),
         _ => Settings::default(),
     };
-    let host = HostPlan::resolve(&args.host, &settings);
+    let host = HostPlan::resolve(&args.host, &settings)?;
     let mut builder = host.builder(&engine);
     if !args.callouts.is_empty() {
         builder = builder.answers(Box::new(answers(&args.callouts, ui)?));
@@ -39,6 +39,7 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
         if let (Some(policy), None) = (host.policy, plan.policy) {
             one.spec.policy = policy;
         }
+        one.spec.allow_on_headers_stop_iteration |= host.allow_on_headers_stop_iteration;
         filters.push(Filter {
             name: one.spec.name.clone(),
             size: one.size,

@@ -162,3 +162,22 @@ fn recorded_services_answer_the_calls_of_filters() {
     assert_eq!(summary["callouts"], 3, "{summary}");
     assert_eq!(summary["faults"].as_array().map(Vec::len), Some(0), "{summary}");
 }
+
+#[test]
+fn the_host_is_chosen_and_told_of_the_proxy() {
+    let place = Place::new();
+    place.wasm("pass.wasm", &guests::pass());
+    let run = |more: &[&str]| {
+        let boutique = boutique();
+        let mut args = vec!["replay", boutique.as_str(), "--filter", "pass.wasm", "--limit", "3"];
+        args.extend(more);
+        place.run(&args)
+    };
+    run(&["--profile", "envoy-1.36", "--buffer-limit", "32KiB", "--allow-on-headers-stop-iteration"]).exit(0);
+    run(&["--profile", "envoy-1.34", "--allow-on-headers-stop-iteration"])
+        .exit(1)
+        .talks("Envoy 1.34 does not know `allow_on_headers_stop_iteration`");
+    run(&["--profile", "envoy-1.32"]).exit(2).talks("supported: envoy-1.33, ").talks("envoy-1.40");
+    run(&["--properties", r#"{"xds":{"node":{"id":"me"}}}"#]).exit(0);
+    run(&["--properties", "[1]"]).talks("`--properties` is no tree of properties");
+}

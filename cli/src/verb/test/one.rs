@@ -70,13 +70,21 @@ impl Runner {
                 Some(expect::Clock::Recorded) | None => Clock::Recorded,
             })
             .answers(Box::new(Rules(test.clone())));
+        let mut profile = Profile::default();
         if let Some(Located { value, at: spot }) = &test.host.profile {
-            let profile =
-                Profile::parse(value).map_err(|e| at(path, *spot, Failure::new(Code::BadTest, e)))?;
-            builder = builder.profile(profile);
+            profile = Profile::parse(value).map_err(|e| at(path, *spot, Failure::new(Code::BadTest, e)))?;
+        }
+        profile.buffer_limit = test.host.buffer_limit.unwrap_or(profile.buffer_limit);
+        builder = builder.profile(profile);
+        if let Some(properties) = &test.host.properties {
+            builder = builder.proxy(properties.clone());
         }
         for filter in &test.chain {
-            builder = builder.filter(self.spec(path, filter)?);
+            let mut spec = self.spec(path, filter)?;
+            if let Some(Located { value, .. }) = test.host.allow_on_headers_stop_iteration {
+                spec.allow_on_headers_stop_iteration = value;
+            }
+            builder = builder.filter(spec);
         }
         start(builder, ui)
     }
@@ -93,6 +101,7 @@ impl Runner {
         if let Some(name) = &filter.name {
             spec.name.clone_from(name);
         }
+        spec.allowed_capabilities.clone_from(&filter.allowed_capabilities);
         match &filter.config {
             Config::None => {}
             Config::Inline(text) => spec.config = text.clone().into_bytes(),

@@ -7,6 +7,7 @@ use super::fields::{Fields, word};
 use super::node::{self, Node, Value};
 use super::send;
 use super::test::{CalloutRule, Chunks, Clock, Config, FilterRef, Host, TrafficTest};
+use crate::PropertyValue;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,8 +16,9 @@ pub const MAX_TEST_BYTES: usize = 1 << 20;
 
 pub(super) const TOP_KEYS: &[&str] =
     &["filter", "config", "chain", "capture", "host", "callouts", "expect", "send"];
-pub(super) const CHAIN_KEYS: &[&str] = &["name", "filter", "config"];
-pub(super) const HOST_KEYS: &[&str] = &["profile", "clock", "seed", "chunks"];
+pub(super) const CHAIN_KEYS: &[&str] = &["name", "filter", "config", "allowed_capabilities"];
+pub(super) const HOST_KEYS: &[&str] =
+    &["profile", "clock", "seed", "chunks", "buffer_limit", "allow_on_headers_stop_iteration", "properties"];
 pub(super) const CALLOUT_KEYS: &[&str] = &["cluster", "path", "answer"];
 pub(super) const ANSWER_KEYS: &[&str] = &[
     "status",
@@ -115,7 +117,13 @@ fn filter(fields: &Fields<'_>) -> Result<FilterRef, Problem> {
         name: fields.read("name", |node| node.as_text("a name").map(str::to_owned))?,
         filter: located(fields.need("filter", "a filter of `chain`")?)?,
         config: fields.read("config", config)?.unwrap_or_default(),
+        allowed_capabilities: fields.read("allowed_capabilities", names)?.unwrap_or_default(),
     })
+}
+
+fn names(node: &Node) -> Result<Vec<String>, Problem> {
+    let name = |node: &Node| node.as_text("the name of a function").map(str::to_owned);
+    node.items().iter().map(name).collect()
 }
 
 fn config(node: &Node) -> Result<Config, Problem> {
@@ -132,18 +140,38 @@ fn config(node: &Node) -> Result<Config, Problem> {
 
 fn host(node: &Node) -> Result<Host, Problem> {
     let fields = Fields::of(node, "`host`", HOST_KEYS)?;
-    let seed = |node: &Node| match node.value {
-        Value::Int(seed) => {
-            u64::try_from(seed).map_err(|_| Problem::new(node.at, "seed is not from 0 to 2^64 - 1"))
+    let number = |what: &'static str| {
+        move |node: &Node| match node.value {
+            Value::Int(number) => u64::try_from(number)
+                .map_err(|_| Problem::new(node.at, format!("{what} is not from 0 to 2^64 - 1"))),
+            _ => Err(node.expected("a number")),
         }
-        _ => Err(node.expected("a number")),
+    };
+    let flag = |node: &Node| match node.value {
+        Value::Bool(value) => Ok(Located { value, at: node.at }),
+        _ => Err(node.expected("`true` or `false`")),
     };
     Ok(Host {
         profile: fields.read("profile", located)?,
         clock: fields.read("clock", clock)?,
-        seed: fields.read("seed", seed)?,
+        seed: fields.read("seed", number("seed"))?,
         chunks: fields.read("chunks", chunks)?.unwrap_or_default(),
+        buffer_limit: fields.read("buffer_limit", number("buffer_limit"))?,
+        allow_on_headers_stop_iteration: fields.read("allow_on_headers_stop_iteration", flag)?,
+        properties: fields.read("properties", properties)?,
     })
+}
+
+/// A tree of properties: mappings down to what is neither a group nor a message.
+fn properties(node: &Node) -> Result<PropertyValue, Problem> {
+    if !matches!(node.value, Value::Map(_)) {
+        return Err(node.expected("a mapping of properties"));
+    }
+    let mut json = String::new();
+    node.json(&mut json)?;
+    let json: serde_json::Value =
+        serde_json::from_str(&json).map_err(|e| Problem::new(node.at, e.to_string()))?;
+    Ok((&json).into())
 }
 
 fn clock(node: &Node) -> Result<Clock, Problem> {

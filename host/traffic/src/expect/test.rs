@@ -2,7 +2,7 @@
 
 use super::check::Check;
 use super::error::{Located, Spot};
-use crate::{Body, Callout, Exchange, GrpcReply, Message};
+use crate::{Body, Callout, Exchange, GrpcReply, Message, PropertyValue};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub struct FilterRef {
     pub filter: Located<String>,
     /// The filter's configuration.
     pub config: Config,
+    /// The capabilities that it is restricted to; not restricted when there are none.
+    pub allowed_capabilities: Vec<String>,
 }
 
 /// The configuration of a filter.
@@ -57,6 +59,12 @@ pub struct Host {
     pub seed: Option<u64>,
     /// How bodies arrive.
     pub chunks: Chunks,
+    /// Most body bytes that are held back for a filter; the profile's unless given.
+    pub buffer_limit: Option<u64>,
+    /// Body callbacks run while headers are held: Envoy's filter setting of this name, for all filters.
+    pub allow_on_headers_stop_iteration: Option<Located<bool>>,
+    /// What the proxy is and no recording tells: a tree of properties.
+    pub properties: Option<PropertyValue>,
 }
 
 /// The clock of a test.

@@ -1,6 +1,7 @@
 //! Traffic tests as text, and what the checker finds in playbacks.
 
 use super::*;
+use crate::PropertyValue;
 use crate::{
     Callout, Exchange, Fault, FaultKind, FilterTrace, Headers, Log, LogLevel, Message, Outcome, Playback,
 };
@@ -67,6 +68,27 @@ fn the_example_of_the_documentation_is_read() {
     let request = test.send[0].exchange.request.get().unwrap();
     assert_eq!(request.headers.get(b"x-odd"), Some(b"\xff".as_slice()));
     assert_eq!(test.send[0].check.name, "send 1: GET /");
+}
+
+#[test]
+fn what_is_said_of_the_host() {
+    let test = good(
+        "chain: [{ filter: a.wasm, allowed_capabilities: [proxy_log, fd_write] }]
+host:
+  buffer_limit: 4096
+  allow_on_headers_stop_iteration: true
+  properties: { xds: { node: { id: me } }, metadata: { filter_metadata: { a.b: [1, 2.5, null] } } }
+send: [{ request: { path: / }, expect: { faults: none } }]",
+    );
+    assert_eq!(test.chain[0].allowed_capabilities, ["proxy_log", "fd_write"]);
+    assert_eq!(test.host.buffer_limit, Some(4096));
+    assert!(test.host.allow_on_headers_stop_iteration.unwrap().value);
+    let properties = test.host.properties.unwrap();
+    let at = |path: &[&str]| path.iter().try_fold(&properties, |at, key| at.get(key.as_bytes()));
+    assert_eq!(at(&["xds", "node", "id"]), Some(&PropertyValue::Text("me".into())));
+    let list = [PropertyValue::Int(1), PropertyValue::Double(2.5), PropertyValue::Null];
+    assert_eq!(at(&["metadata", "filter_metadata", "a.b"]), Some(&PropertyValue::List(list.to_vec())));
+    assert_eq!(at(&["xds", "nothing"]), None);
 }
 
 #[test]

@@ -6,8 +6,9 @@
 
 pub mod artifact;
 pub mod engine;
-pub mod envoy;
 pub mod peer;
 pub mod proxy;
 pub mod row;
 pub mod tree;
+
+pub use tamis_referee::envoy;

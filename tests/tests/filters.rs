@@ -53,7 +53,7 @@ fn a_filter_refuses_a_configuration_that_it_does_not_know_and_envoy_does_not_sta
     let wasm = artifact::module("header-routing", WASI)?;
     let filter = envoy::filter("bad", "bad", &wasm, r#"{"no-such-key": 1}"#, &json!({}));
     let refused = Envoy::start(&[envoy::listener("bad", &[filter], "none")], &[envoy::cluster("none", None)]);
-    let error = refused.err().context("Envoy started")?.to_string();
+    let error = format!("{:#}", anyhow::Error::from(refused.err().context("Envoy started")?));
     assert!(error.contains("no-such-key"), "the filter does not say what it refused: {error}");
     Ok(())
 }

@@ -69,7 +69,7 @@ fn filters(names: &[&str], wasm: &Path, extra: &Value) -> Vec<Value> {
 }
 
 fn start(filters: &[Value]) -> Result<Envoy> {
-    Envoy::start(&[envoy::listener("l", filters, "none")], &[envoy::cluster("none", None)])
+    Ok(Envoy::start(&[envoy::listener("l", filters, "none")], &[envoy::cluster("none", None)])?)
 }
 
 /// The guest's lines: first those of Envoy's main thread, then those of its worker, once it has started its filters.

@@ -8,7 +8,7 @@ use std::process::Command;
 use tamis_tests::tree;
 
 /// What each package may use of ours outside its tests. ARCHITECTURE.md draws it.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("tamis-abi", &[]),
     ("tamis-sdk", &["tamis-abi"]),
     ("tamis-matching", &[]),
@@ -17,7 +17,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("rate-limit", &["tamis-sdk", "tamis-matching"]),
     ("tamis-traffic", &[]),
     ("tamis-host", &["tamis-abi", "tamis-traffic"]),
-    ("tamis", &["tamis-abi", "tamis-host", "tamis-traffic"]),
+    ("tamis-referee", &["tamis-traffic"]),
+    ("tamis", &["tamis-abi", "tamis-host", "tamis-traffic", "tamis-referee"]),
     ("tamis-guest", &[]),
     ("xtask", &[]),
 ];

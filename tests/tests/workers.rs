@@ -17,7 +17,7 @@ fn start(script: &str, upstream: &Upstream) -> Result<Envoy> {
     let wasm = artifact::module("tamis-guest", PLAIN)?;
     let filter = envoy::filter("a", "one", &wasm, &format!("a | {script}"), &json!({}));
     let clusters = [envoy::cluster("up", Some(upstream.address()))];
-    Envoy::start_with_workers(&[envoy::listener("l", &[filter], "up")], &clusters, 2)
+    Ok(Envoy::start_with_workers(&[envoy::listener("l", &[filter], "up")], &clusters, 2)?)
 }
 
 /// Threads that logged a line which ends so.

@@ -42,7 +42,7 @@ impl Play<'_> {
         map.present = true;
         desk.stream.head = request.headers.get(b":method") == Some(b"HEAD");
         let content = request.headers.get(b"content-type").unwrap_or_default();
-        desk.stream.grpc = content.starts_with(b"application/grpc");
+        desk.stream.grpc = is_grpc(content);
         desk.stream.http2 = http2(exchange.protocol, desk.stream.grpc);
         for filter in 0..filters {
             if !self.slots[self.desk.plugins[filter].vm].vm.dead {
@@ -141,6 +141,11 @@ impl Play<'_> {
         lane.piece.extend_from_slice(bytes);
         self.data(dir, 0, BodyView::Piece, eos);
     }
+}
+
+/// Exactly `application/grpc`, or with a suffix behind `+`: `application/grpc-web` is none (docs/envoy.md 2.5).
+fn is_grpc(content: &[u8]) -> bool {
+    matches!(content.strip_prefix(b"application/grpc"), Some([] | [b'+', ..]))
 }
 
 /// HTTP/2 bodies end with their last piece, HTTP/1 bodies with one more, empty piece (docs/envoy.md 2.2).

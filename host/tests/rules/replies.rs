@@ -79,6 +79,17 @@ fn envoy_2_5_details_headers_and_an_empty_body() {
 }
 
 #[test]
+fn envoy_2_5_grpc_web_is_not_grpc() {
+    for (content, status) in [("application/grpc-web", "403"), ("application/grpc+proto", "200")] {
+        let mut exchange = get();
+        exchange.request.get_mut().unwrap().headers.push(b"content-type", content.as_bytes());
+        let replies = on("request_headers", "(call $reply (i32.const 403) 'no')");
+        let playback = play(&mut chain(&[&replies]), &exchange);
+        assert_eq!(reply_status(&playback), Some(status), "{content}");
+    }
+}
+
+#[test]
 fn envoy_2_5_grpc_requests_get_trailers_only() {
     let mut exchange = get();
     exchange.request.get_mut().unwrap().headers.push(b"content-type", b"application/grpc");

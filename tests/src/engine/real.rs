@@ -4,6 +4,7 @@
 use super::Observed;
 use crate::envoy::{self, Envoy};
 use crate::peer::{TcpUpstream, Upstream, connection, exchange};
+use crate::proxy::node;
 use crate::row::{Filter, Policy, Row};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -75,7 +76,7 @@ impl Referee {
             clusters.push(cluster);
             peers.insert(name.clone(), Peers { upstream, tcp, callouts });
         }
-        Ok(Self { envoy: Envoy::start(&listeners, &clusters)?, peers })
+        Ok(Self { envoy: Envoy::start_as(&node(), &listeners, &clusters)?, peers })
     }
 
     /// Plays a row.

@@ -76,11 +76,6 @@ pub(crate) enum Ended {
     Nothing,
 }
 
-/// The one answer on a connection; blank when nothing comes.
-pub(crate) fn answer(stream: &mut TcpStream, limit: Duration) -> Seen {
-    read(stream, limit, limit, false).1
-}
-
 /// Reads one message. `first` bounds the wait for its first byte; a body that stops short is given up after
 /// `patience`. `bodiless` is true for messages that have none by rule.
 pub(crate) fn read(

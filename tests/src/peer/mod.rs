@@ -9,7 +9,6 @@ mod tcp;
 mod upstream;
 
 pub use client::exchange;
-pub(crate) use message::answer;
 pub use message::{CUT, Seen};
 pub(crate) use tcp::BETWEEN;
 pub use tcp::{TcpUpstream, connection};

@@ -1,16 +1,19 @@
 //! A real Envoy as a child process on loopback.
 
-use crate::proxy::node;
-use crate::{artifact, peer};
-use anyhow::{Context, Result, bail};
+use crate::error::{Error, Last};
+use crate::find;
+use crate::h1::Wire;
+use crate::lines::{FORMAT, Lines};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+pub use crate::lines::Line;
 
 /// Loading many modules on a busy machine takes its time; a start that hangs must still end.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -18,22 +21,17 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// An answer of the admin interface.
 const ADMIN_LIMIT: Duration = Duration::from_secs(5);
 
-/// A line that Envoy logged.
-#[derive(Debug, Clone)]
-pub struct Line {
-    /// Logged by the main thread: the canary VM and the main thread's own VM live there. Requests are
-    /// served by the worker.
-    pub main_thread: bool,
-    /// The thread, as Envoy numbers it.
-    pub thread: String,
-    /// The message.
-    pub text: String,
-}
+/// Log lines that go with an error.
+const LAST: usize = 8;
 
-/// A running Envoy. Killed when dropped.
+/// How long Envoy keeps a line of the access log back, milliseconds: whoever plays waits for that line.
+const FLUSH: &str = "2";
+
+/// A running Envoy. Killed when dropped, and when this process dies.
 pub struct Envoy {
     child: Child,
-    lines: Arc<Mutex<Vec<Line>>>,
+    watch: Option<Child>,
+    lines: Arc<Lines>,
     ports: BTreeMap<String, SocketAddr>,
     /// Its configuration lies here.
     _folder: tempfile::TempDir,
@@ -44,7 +42,7 @@ impl Envoy {
     ///
     /// # Errors
     /// When there is no Envoy, or it refuses the configuration: then its last log lines are in the error.
-    pub fn start(listeners: &[Value], clusters: &[Value]) -> Result<Self> {
+    pub fn start(listeners: &[Value], clusters: &[Value]) -> Result<Self, Error> {
         Self::start_with_workers(listeners, clusters, 1)
     }
 
@@ -52,42 +50,71 @@ impl Envoy {
     ///
     /// # Errors
     /// As there.
-    pub fn start_with_workers(listeners: &[Value], clusters: &[Value], workers: usize) -> Result<Self> {
-        let binary = binary()?;
-        let folder = tempfile::tempdir()?;
+    pub fn start_with_workers(
+        listeners: &[Value],
+        clusters: &[Value],
+        workers: usize,
+    ) -> Result<Self, Error> {
+        let folder = tempfile::tempdir().map_err(Error::Folder)?;
+        Self::start_in(folder, None, listeners, clusters, "warn", workers)
+    }
+
+    /// As [`Envoy::start`], one that is this `node` of a mesh.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_as(node: &Value, listeners: &[Value], clusters: &[Value]) -> Result<Self, Error> {
+        let folder = tempfile::tempdir().map_err(Error::Folder)?;
+        Self::start_in(folder, Some(node), listeners, clusters, "warn", 1)
+    }
+
+    /// Starts one whose files (modules, for instance) lie in `folder`, with this level for the loggers of
+    /// filters.
+    pub(crate) fn start_in(
+        folder: tempfile::TempDir,
+        node: Option<&Value>,
+        listeners: &[Value],
+        clusters: &[Value],
+        level: &str,
+        workers: usize,
+    ) -> Result<Self, Error> {
+        let binary = find::binary()?;
         let config = folder.path().join("envoy.json");
         let admin = folder.path().join("admin");
-        let bootstrap = json!({
-            "node": node(),
+        let mut bootstrap = json!({
             "admin": { "address": address(0) },
             "static_resources": { "listeners": listeners, "clusters": clusters },
         });
-        std::fs::write(&config, bootstrap.to_string())?;
-        let mut child = Command::new(&binary)
+        if let Some(node) = node {
+            bootstrap["node"] = node.clone();
+        }
+        std::fs::write(&config, bootstrap.to_string()).map_err(Error::Folder)?;
+        let mut command = Command::new(&binary);
+        command
             .arg("-c")
             .arg(&config)
             .arg("--admin-address-path")
             .arg(&admin)
-            .args(["--concurrency", &workers.to_string(), "--disable-hot-restart"])
-            .args(["--log-level", "warn", "--log-format", "%t|%v"])
+            .args(["--concurrency", &workers.to_string(), "--disable-hot-restart", "--log-level", "warn"])
+            .args(["--component-log-level", &format!("wasm:{level},lua:{level}")])
+            .args(["--log-format", FORMAT, "--log-format-escaped", "--file-flush-interval-msec", FLUSH])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let stderr = child.stderr.take().context("Envoy has no stderr")?;
-        let (into, pid) = (Arc::clone(&lines), child.id());
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).into_owned();
-                let (thread, text) = line.split_once('|').unwrap_or(("", &line));
-                let main_thread = thread == pid.to_string();
-                let line = Line { main_thread, thread: thread.into(), text: text.into() };
-                into.lock().unwrap_or_else(|e| e.into_inner()).push(line);
-            }
-        });
-        let mut envoy = Self { child, lines, ports: BTreeMap::new(), _folder: folder };
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // Ctrl-C is for us: Envoy still has to finish the exchange that is under way.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn().map_err(|source| Error::Start { binary, source })?;
+        let (lines, pid) = (Arc::new(Lines::default()), child.id());
+        if let Some(stderr) = child.stderr.take() {
+            let lines = Arc::clone(&lines);
+            std::thread::spawn(move || lines.read_log(stderr, pid));
+        }
+        if let Some(stdout) = child.stdout.take() {
+            let lines = Arc::clone(&lines);
+            std::thread::spawn(move || lines.read_access(stdout));
+        }
+        let mut envoy = Self { child, watch: watch(pid), lines, ports: BTreeMap::new(), _folder: folder };
         envoy.wait_ready(&admin)?;
         Ok(envoy)
     }
@@ -96,20 +123,24 @@ impl Envoy {
     ///
     /// # Errors
     /// When there is no such listener.
-    pub fn listener(&self, name: &str) -> Result<SocketAddr> {
-        self.ports.get(name).copied().with_context(|| format!("Envoy has no listener {name}"))
+    pub fn listener(&self, name: &str) -> Result<SocketAddr, Error> {
+        self.ports.get(name).copied().ok_or_else(|| Error::NoListener(name.to_owned()))
     }
 
     /// All lines so far.
     pub fn lines(&self) -> Vec<Line> {
-        self.lines.lock().unwrap_or_else(|e| e.into_inner()).clone()
+        self.lines.log()
+    }
+
+    pub(crate) fn written(&self) -> &Lines {
+        &self.lines
     }
 
     /// How it ended, if it ends by itself within this time.
     ///
     /// # Errors
     /// When the system does not say.
-    pub fn ended(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
+    pub fn ended(&mut self, limit: Duration) -> io::Result<Option<ExitStatus>> {
         let end = Instant::now() + limit;
         loop {
             match self.child.try_wait()? {
@@ -119,22 +150,30 @@ impl Envoy {
         }
     }
 
-    fn wait_ready(&mut self, admin: &Path) -> Result<()> {
+    /// How it ended, if it did.
+    pub(crate) fn gone(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    pub(crate) fn last(&self) -> Last {
+        let lines = self.lines.log();
+        Last(lines.iter().rev().take(LAST).rev().map(|l| l.text.clone()).collect())
+    }
+
+    fn wait_ready(&mut self, admin: &Path) -> Result<(), Error> {
         let end = Instant::now() + START_LIMIT;
         loop {
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.gone() {
                 // The reader thread may still hold the last lines.
                 std::thread::sleep(Duration::from_millis(100));
-                let lines = self.lines();
-                let tail: Vec<&str> = lines.iter().rev().take(8).rev().map(|l| l.text.as_str()).collect();
-                bail!("Envoy refused to start ({status}):\n{}", tail.join("\n"));
+                return Err(Error::Refused { status, last: self.last() });
             }
             if let Some(ports) = listeners(admin) {
                 self.ports = ports;
                 return Ok(());
             }
             if Instant::now() > end {
-                bail!("Envoy was not ready after {} s", START_LIMIT.as_secs());
+                return Err(Error::NotReady { seconds: START_LIMIT.as_secs(), last: self.last() });
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -143,26 +182,27 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // The watch first: once Envoy is gone, its number may be another process's.
+        for child in self.watch.iter_mut().chain([&mut self.child]) {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
-/// `TAMIS_ENVOY`, else what setup installed, else `envoy` on the path.
-fn binary() -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os("TAMIS_ENVOY") {
-        return Ok(named.into());
-    }
-    let installed = artifact::target_folder()?.join("tools/envoy/envoy/_bin/envoy");
-    if installed.exists() {
-        return Ok(installed);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join("envoy"))
-        .find(|file| file.exists())
-        .context("no Envoy: run `cargo xtask setup`, or name one with `TAMIS_ENVOY`")
+/// A process that outlives us by a moment: it reads from a pipe that only we hold, and kills Envoy when that
+/// pipe ends. None where there is no shell; then Envoy only ends with its owner.
+fn watch(pid: u32) -> Option<Child> {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("read -r _; kill -9 {pid}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command.spawn().ok()
 }
 
 /// Listeners by name once all workers serve; `None` before.
@@ -183,7 +223,9 @@ fn listeners(admin: &Path) -> Option<BTreeMap<String, SocketAddr>> {
 fn get(admin: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&admin, ADMIN_LIMIT).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").ok()?;
-    Some(String::from_utf8_lossy(&peer::answer(&mut stream, ADMIN_LIMIT).body).into_owned())
+    let mut wire = Wire::new(&stream, ADMIN_LIMIT);
+    let head = wire.head().ok()?;
+    Some(String::from_utf8_lossy(&wire.tail(head.framing(true)).body).into_owned())
 }
 
 /// A loopback address in the form of the bootstrap; port 0 lets the kernel pick.

@@ -1,0 +1,250 @@
+//! An Envoy that plays exchanges one after another.
+
+use crate::bootstrap::{self, BARRIER, REPLAY};
+use crate::chain::{Answers, Chain, Filter};
+use crate::client::{self, Request};
+use crate::envoy::Envoy;
+use crate::error::Error;
+use crate::play::{Life, Seen};
+use crate::told::{Board, Out, Told};
+use crate::upstream::Server;
+use crate::witness::{Ending, Story, is_barrier};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tamis_traffic::{
+    Attributes, Exchange, Fault, FaultKind, Half, Message, Outcome, Peer, Playback, Protocol,
+};
+
+/// How much longer than a stream may stand still is waited for Envoy.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long is waited for a request that Envoy may still be sending when the client already has its answer.
+const LATE: Duration = Duration::from_millis(200);
+
+/// Envoys that one run may lose: a filter that crashes Envoy each time is known by then.
+const RESTARTS: u32 = 10;
+
+/// A running Envoy with this chain, and a client and an upstream around it.
+pub struct Referee {
+    envoy: Envoy,
+    board: Arc<Board>,
+    upstream: Server,
+    clusters: Vec<(String, Server)>,
+    chain: Chain,
+    dead: Vec<bool>,
+    life: Life,
+    restarts: u32,
+    lived: Lived,
+}
+
+/// What was true while the last exchange was played, in place of what was recorded.
+#[derive(Debug, Default)]
+struct Lived {
+    began: u64,
+    took: u64,
+    ending: Ending,
+    http2: bool,
+}
+
+impl Referee {
+    /// Starts the servers and Envoy.
+    ///
+    /// # Errors
+    /// When there is no Envoy, or it refuses the chain: a filter that does not accept its configuration, for
+    /// instance; then its last log lines are in the error.
+    pub fn start(mut chain: Chain) -> Result<Self, Error> {
+        let board = Arc::new(Board::default());
+        let answers: Answers = std::mem::replace(&mut chain.answers, Box::new(|_| None));
+        let answers = Arc::new(Mutex::new(answers));
+        let idle = chain.idle + GRACE;
+        let upstream = Server::upstream(&board, idle)?;
+        let mut clusters = Vec::new();
+        for name in &chain.clusters {
+            clusters.push((name.clone(), Server::cluster(name, &answers, &board, idle)?));
+        }
+        let envoy = launch(&chain, &upstream, &clusters)?;
+        let dead = vec![false; chain.filters.len()];
+        Ok(Self {
+            envoy,
+            board,
+            upstream,
+            clusters,
+            chain,
+            dead,
+            life: Life::Serves,
+            restarts: 0,
+            lived: Lived::default(),
+        })
+    }
+
+    /// Plays one exchange. The recorded response plays the upstream. A filter that crashes or hangs Envoy is a
+    /// fault of the playback; the next exchange has a new Envoy.
+    ///
+    /// # Errors
+    /// When Envoy does not serve any more for another reason, or was lost too often.
+    pub fn play(&mut self, exchange: &Exchange, playback: &mut Playback) -> Result<(), Error> {
+        playback.clear();
+        self.revive()?;
+        let Some(request) = exchange.request.get() else {
+            return refuse(playback, FaultKind::NotPlayable, "the recording has no request");
+        };
+        let method = request.headers.text(":method").unwrap_or("GET");
+        if method == "CONNECT" || !method.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+            return refuse(playback, FaultKind::NotSupported, "this method is not sent through Envoy");
+        }
+        if upgrades(request) {
+            let text = "an upgrade of the connection is not sent through Envoy";
+            return refuse(playback, FaultKind::NotSupported, text);
+        }
+        let http2 = http2(exchange);
+        self.board.tell(answer(exchange, method));
+        let request = Request {
+            method,
+            out: Out::new(request, Half::Request, false),
+            content: request.headers.text("content-type").filter(|c| c.bytes().all(|b| b.is_ascii_graphic())),
+            http2,
+            limit: self.chain.idle + GRACE,
+        };
+        let began = now();
+        let clock = Instant::now();
+        let client = client::play(self.envoy.listener(REPLAY)?, &request, &self.board);
+        // In whole microseconds, as Envoy's clock goes.
+        self.lived.took = u64::try_from(clock.elapsed().as_micros()).unwrap_or(0).saturating_mul(1_000);
+        let access = self.envoy.written().wait_access(request.limit);
+        self.life = match (self.envoy.gone(), access && barrier(&self.envoy)) {
+            (Some(status), _) => Life::Crashed(status),
+            (None, true) => Life::Serves,
+            // A process that is about to end may be a moment late.
+            (None, false) => self.envoy.gone().map_or(Life::Hangs, Life::Crashed),
+        };
+        let lines = self.envoy.written().take_log();
+        let story = Story::read(&lines, &self.chain.filters);
+        let ending = self.envoy.written().take_access().first().map(|l| Ending::read(l)).unwrap_or_default();
+        let expects = story.request.last().is_some_and(Option::is_some);
+        let (arrived, callouts) = self.board.take(if expects { LATE } else { Duration::ZERO });
+        if self.life != Life::Serves && story.deepest().is_none() {
+            // It was gone before any filter saw the exchange.
+            return Err(Error::Silent { what: "before a filter was reached", last: self.envoy.last() });
+        }
+        self.lived.began = story.began.map_or(began, |micros| micros * 1_000);
+        self.lived.http2 = http2;
+        self.lived.ending = Ending::clone(&ending);
+        let client = if self.life == Life::Serves { client? } else { client.ok().flatten() };
+        let seen = Seen {
+            exchange,
+            filters: &self.chain.filters,
+            story,
+            ending,
+            arrived,
+            callouts,
+            client,
+            life: self.life,
+            dead: &mut self.dead,
+        };
+        seen.fill(playback);
+        Ok(())
+    }
+
+    /// Makes of an exchange what it was when it was last played here: time, addresses, names. A host that is
+    /// to be compared has to live in the same world.
+    pub fn relive(&self, exchange: &mut Exchange) {
+        let Lived { began, took, ending, http2 } = &self.lived;
+        let peer = |address: &str| Some(Peer { address: address.to_owned(), identity: None });
+        exchange.started = Some(*began);
+        exchange.duration = Some(*took);
+        exchange.protocol = if *http2 { Protocol::Http2 } else { Protocol::Http11 };
+        exchange.source = peer(&ending.source);
+        exchange.destination = peer(&ending.destination);
+        exchange.upstream = peer(&ending.upstream);
+        exchange.side = tamis_traffic::Side::Unknown;
+        exchange.attributes = Attributes {
+            cluster_name: Some(REPLAY.to_owned()),
+            response_code_details: Some(ending.details.clone()).filter(|d| !d.is_empty()),
+            response_flags: Some(ending.flags.clone()).filter(|f| !f.is_empty()),
+            mtls: Some(false),
+            ..Attributes::default()
+        };
+    }
+
+    /// A new Envoy in place of one that is gone.
+    fn revive(&mut self) -> Result<(), Error> {
+        if self.life == Life::Serves {
+            return Ok(());
+        }
+        self.restarts += 1;
+        if self.restarts > RESTARTS {
+            return Err(Error::Restarts(RESTARTS));
+        }
+        self.envoy = launch(&self.chain, &self.upstream, &self.clusters)?;
+        self.dead.fill(false);
+        self.life = Life::Serves;
+        Ok(())
+    }
+}
+
+fn launch(chain: &Chain, upstream: &Server, clusters: &[(String, Server)]) -> Result<Envoy, Error> {
+    let folder = tempfile::tempdir().map_err(Error::Folder)?;
+    for (index, Filter { wasm, .. }) in chain.filters.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("{index}.wasm")), wasm).map_err(Error::Folder)?;
+    }
+    let listeners = bootstrap::listeners(chain, folder.path());
+    let callouts: Vec<(String, SocketAddr)> =
+        clusters.iter().map(|(name, server)| (name.clone(), server.address())).collect();
+    let clusters = bootstrap::clusters(upstream.address(), &callouts);
+    let envoy = Envoy::start_in(folder, None, &listeners, &clusters, "info", 1)?;
+    // What filters logged while they started belongs to no exchange.
+    if !barrier(&envoy) {
+        return Err(Error::Silent { what: "after its start", last: envoy.last() });
+    }
+    envoy.written().take_log();
+    Ok(envoy)
+}
+
+/// Waits until all that the worker logged before is here; false when Envoy does not answer.
+fn barrier(envoy: &Envoy) -> bool {
+    let Ok(at) = envoy.listener(BARRIER) else { return false };
+    let out = Out { packed: Vec::new(), body: None, trailers: None };
+    let request = Request { method: "GET", out, content: None, http2: false, limit: GRACE };
+    client::play(at, &request, &Board::default()).is_ok_and(|response| response.is_some())
+        && envoy.written().wait_log(GRACE, is_barrier)
+}
+
+/// What the upstream answers: the recorded response.
+fn answer(exchange: &Exchange, method: &str) -> Option<Told> {
+    let response = exchange.response.get()?;
+    let status = exchange.status();
+    let bodiless = method == "HEAD" || matches!(status, Some(204 | 304));
+    // Any other status is put in place behind the codec.
+    let status = status.filter(|s| (200..=599).contains(s)).unwrap_or(200);
+    Some(Told { status, out: Out::new(response, Half::Response, bodiless) })
+}
+
+/// An exchange that does not go through Envoy.
+fn refuse(playback: &mut Playback, kind: FaultKind, text: &str) -> Result<(), Error> {
+    playback.outcome = Outcome::Open;
+    playback.faults.push(Fault { kind, filter: None, phase: "envoy", text: text.to_owned() });
+    Ok(())
+}
+
+/// A web socket, for instance: what follows is no HTTP.
+fn upgrades(request: &Message) -> bool {
+    let connection = request.headers.get(b"connection").unwrap_or_default().to_ascii_lowercase();
+    request.headers.get(b"upgrade").is_some() && connection.windows(7).any(|w| w == b"upgrade")
+}
+
+/// As the test host has it: a recording that names no protocol is HTTP/1.1, or HTTP/2 for gRPC.
+fn http2(exchange: &Exchange) -> bool {
+    let request = exchange.request.get();
+    let grpc = request.and_then(|m| m.headers.get(b"content-type")).unwrap_or_default();
+    match exchange.protocol {
+        Protocol::Http2 | Protocol::Http3 => true,
+        Protocol::Http10 | Protocol::Http11 => false,
+        Protocol::Unknown => matches!(grpc.strip_prefix(b"application/grpc"), Some([] | [b'+', ..])),
+    }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -4,7 +4,7 @@ mod replay;
 mod values;
 
 pub use replay::{HostArgs, ReplayArgs, SelectArgs};
-pub use values::{Bytes, ClockArg, FailOn, Policy, ReportKind, ReportTo};
+pub use values::{Bytes, ClockArg, EngineArg, FailOn, Policy, ReportKind, ReportTo};
 
 use crate::ui::{ColorChoice, Format, UiOptions};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -143,6 +143,9 @@ pub struct TestArgs {
     /// Use this module instead of building
     #[arg(long, value_name = "WASM")]
     pub filter: Option<PathBuf>,
+    /// What plays
+    #[arg(long, value_name = "ENGINE", env = "TAMIS_ENGINE", default_value = "wasmtime")]
+    pub engine: EngineArg,
     /// Write a report file: `json=PATH` or `junit=PATH`; may be repeated
     #[arg(long, value_name = "KIND=PATH")]
     pub report: Vec<ReportTo>,

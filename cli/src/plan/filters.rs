@@ -72,6 +72,8 @@ pub(crate) struct Loaded {
     /// What the package says, if it came from one.
     pub(crate) settings: Settings,
     pub(crate) size: usize,
+    /// The module as it was read, for an engine that is not ours.
+    pub(crate) wasm: Vec<u8>,
 }
 
 impl FilterPlan {
@@ -121,7 +123,7 @@ impl FilterPlan {
         if let Some(policy) = self.policy.or_else(|| settings.policy.map(Into::into)) {
             spec.policy = policy;
         }
-        Ok(Loaded { spec, settings, size: bytes.len() })
+        Ok(Loaded { spec, settings, size: bytes.len(), wasm: bytes })
     }
 }
 

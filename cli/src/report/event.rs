@@ -50,6 +50,8 @@ pub struct Seen<'a> {
     pub filters: &'a [Filter],
     /// Names of the files.
     pub files: &'a Files,
+    /// The test host against Envoy, when both played.
+    pub against: Option<&'a crate::verb::Against>,
     /// Secrets may be shown.
     pub secrets: tamis_traffic::redact::Secrets,
 }

@@ -78,6 +78,10 @@ impl<W: Write> Human<W> {
         }
         self.differences(&mut text, s);
         self.faults(&mut text, s);
+        if s.engines.differing > 0 {
+            let title = self.paint.tone(Tone::Bad, "engines disagree");
+            let _ = writeln!(text, "{title}  (wasmtime -> Envoy)\n{}", s.engines.human());
+        }
         let strong = |t: &str| self.paint.tone(Tone::Strong, t);
         let chain: Vec<_> = s.filters.iter().map(|f| f.name.as_str()).collect();
         let verdicts: Vec<String> = Kind::ALL
@@ -105,6 +109,9 @@ impl<W: Write> Human<W> {
         }
         if s.callouts > 0 {
             let _ = writeln!(text, "{}  {}", strong("callouts"), number(s.callouts));
+        }
+        if s.engines.ran() {
+            let _ = writeln!(text, "{}  {}", strong("engines "), s.engines.line());
         }
         let _ = writeln!(text, "{}  {}", strong("cost    "), cost_line(s));
         self.out.write_all(text.as_bytes())
@@ -216,6 +223,8 @@ fn cost_line(s: &Summary) -> String {
     let fuel: Vec<String> = s
         .filters
         .iter()
+        // Envoy counts none.
+        .filter(|f| f.fuel > 0)
         .map(|f| {
             format!(
                 "{} {} fuel, {:.1} host calls",

@@ -95,6 +95,9 @@ fn exchange(seen: &Seen<'_>) -> Value {
     if !faults.is_empty() {
         object["faults"] = faults.into();
     }
+    if let Some(against) = seen.against.filter(|a| !a.found.is_empty()) {
+        object["engines_disagree"] = against.found.lines(seen.secrets).into();
+    }
     object
 }
 
@@ -132,12 +135,16 @@ fn replayed(s: &Summary) -> Value {
                 "first": {"number": g.number, "place": g.place, "text": g.text}})
         })
         .collect();
-    json!({
+    let mut object = json!({
         "event": "replayed", "exchanges": s.exchanges, "verdicts": counts(&s.verdicts), "filters": filters,
         "faults": faults, "callouts": s.callouts, "unselected": s.unselected,
         "capture": tally(&s.tally, |p| s.files.place(p)),
         "seconds": s.seconds, "play_nanos": s.play_nanos, "interrupted": s.interrupted,
-    })
+    });
+    if s.engines.ran() {
+        object["engines"] = s.engines.json();
+    }
+    object
 }
 
 /// What became of the parts of a capture, as JSON.

@@ -72,6 +72,11 @@ impl<W: Write> Junit<W> {
                 cases.push(Case { name: format!("{} {route}", filter.name), failure });
             }
         }
+        if s.engines.ran() {
+            let text = || format!("{}\n{}", s.engines.line(), s.engines.human());
+            let failure = (s.engines.differing > 0).then(|| ("engines-disagree".to_owned(), text()));
+            cases.push(Case { name: "wasmtime and Envoy agree".to_owned(), failure });
+        }
         self.suites.push(Suite { name: "replay".to_owned(), cases, seconds: s.seconds });
     }
 }

@@ -1,5 +1,6 @@
 //! One kind of event, one file per renderer.
 
+mod engines;
 mod event;
 mod human;
 mod jsonl;
@@ -7,6 +8,7 @@ mod junit;
 mod summary;
 mod table;
 
+pub use engines::{Disagreed, EnginesSum};
 pub use event::{Event, Failed, Filter, Seen, TestDone, TestTotals};
 pub use human::Human;
 pub use jsonl::JsonLines;

@@ -1,5 +1,6 @@
 //! Counts of a replay, gathered while it runs.
 
+use super::engines::EnginesSum;
 use super::event::{Filter, Seen, shown};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -147,6 +148,8 @@ pub struct Summary {
     pub logs: [u64; 6],
     /// Callouts that filters made.
     pub callouts: u64,
+    /// The test host against Envoy, when both played.
+    pub engines: EnginesSum,
     /// What the capture held.
     pub tally: Tally,
     /// Names of the captures.
@@ -190,6 +193,7 @@ impl Summary {
                 },
             }
         }
+        self.engines.add(seen);
         self.callouts += seen.playback.callouts.len() as u64;
         for log in &seen.playback.logs {
             self.logs[log.level as usize] += 1;

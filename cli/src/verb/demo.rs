@@ -63,7 +63,7 @@ pub(super) fn run(args: &DemoArgs, ui: &mut Ui) -> Result<Exit> {
         secrets: Secrets::Redact,
         reports: &mut reports,
     };
-    let played = play.run(stage, &mut reader, ui)?;
+    let played = play.run(Box::new(stage), &mut reader, ui)?;
     reports.finish()?;
     if played.summary.interrupted {
         return Ok(Exit::Interrupted);

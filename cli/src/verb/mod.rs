@@ -5,12 +5,15 @@ mod capture;
 mod completions;
 mod demo;
 mod doctor;
+mod engine;
 mod explain;
 mod inspect;
 mod new;
 mod play;
 mod replay;
 mod test;
+
+pub use engine::Against;
 
 use crate::args::Verb;
 use crate::exit::Exit;

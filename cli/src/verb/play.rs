@@ -1,5 +1,6 @@
 //! The loop: read, select, play, compare, count. Used by `replay` and `demo`.
 
+use super::engine::Player;
 use crate::args::SelectArgs;
 use crate::failure::{Code, Failure, Result};
 use crate::interrupt;
@@ -133,7 +134,7 @@ pub(super) struct Played {
 impl Play<'_> {
     /// Plays everything. Always comes to a summary: what cannot be read is told and left out, an interrupt
     /// ends the loop.
-    pub(super) fn run(self, mut stage: Stage, reader: &mut Reader, ui: &mut Ui) -> Result<Played> {
+    pub(super) fn run(self, mut player: Box<dyn Player>, reader: &mut Reader, ui: &mut Ui) -> Result<Played> {
         let Self { select, filters, files, show, secrets, reports } = self;
         reports.on(&Event::Start { filters, files: &files })?;
         let mut summary = Summary::new(filters, &files, show);
@@ -165,7 +166,7 @@ impl Play<'_> {
                 continue;
             }
             let started = Instant::now();
-            stage.play(&exchange, &mut playback);
+            player.play(&exchange, &mut playback)?;
             playing += started.elapsed();
             compare_into(&exchange, &playback, &mut verdict);
             route_into(&exchange, &mut route);
@@ -176,6 +177,7 @@ impl Play<'_> {
                 route: &route,
                 filters,
                 files: &files,
+                against: player.against(),
                 secrets,
             };
             summary.add(&seen);
@@ -191,7 +193,7 @@ impl Play<'_> {
         }
         bar.finish_and_clear();
         playback.clear();
-        stage.shutdown(&mut playback);
+        player.leave(&mut playback);
         summary.at_end(&playback);
         summary.seconds = begin.elapsed().as_secs_f64();
         summary.play_nanos = u64::try_from(playing.as_nanos()).unwrap_or(u64::MAX);

@@ -36,7 +36,7 @@ pub(super) fn run(args: &TestArgs, ui: &mut Ui) -> Result<Exit> {
     // All are read before any is run: a mistake in the last one should not cost a build.
     let tests = files.iter().map(|path| Ok((path, parse(path)?))).collect::<Result<Vec<_>>>()?;
     let engine = engine(ui)?;
-    let mut runner = Runner::new(engine, request, args.filter.clone());
+    let mut runner = Runner::new(engine, request, args.filter.clone(), args.engine);
     for (path, test) in &tests {
         runner.prepare(path, test, ui)?;
     }

@@ -3,6 +3,7 @@
 mod bad_captures;
 mod bad_filters;
 mod capture;
+mod engines;
 mod exit_codes;
 mod flow;
 mod guests;

@@ -6,6 +6,7 @@ use crate::failure::Code;
 use crate::plan::cache_folder;
 use std::path::Path;
 use std::process::Command;
+use tamis_referee::find;
 
 /// The oldest compiler that builds filters: the sdk is edition 2024 with async closures of 1.85 and says 1.95.
 const OLDEST: (u32, u32) = (1, 95);
@@ -98,24 +99,13 @@ struct Envoy;
 
 impl Probe for Envoy {
     fn look(&self) -> Vec<Finding> {
-        let Some(path) = std::env::var_os("TAMIS_ENVOY") else {
-            return finding(
-                "envoy",
-                Level::Note,
-                "`TAMIS_ENVOY` names no Envoy; only the conformance tests need one",
-            );
+        let Ok(path) = find::binary() else {
+            let text = "no Envoy was found; only `--engine envoy` and `--engine both` need one";
+            return finding("envoy", Level::Note, text);
         };
-        match Command::new(&path).arg("--version").output() {
-            Ok(output) if output.status.success() => {
-                let text = String::from_utf8_lossy(&output.stdout);
-                let line = text.lines().find(|l| l.contains("version")).unwrap_or("runs").trim();
-                finding("envoy", Level::Fine, line.rsplit("version: ").next().unwrap_or(line))
-            }
-            _ => finding(
-                "envoy",
-                Level::Bad,
-                format!("`TAMIS_ENVOY` is `{}`, which does not run", path.display()),
-            ),
+        match find::version(&path) {
+            Some(version) => finding("envoy", Level::Fine, format!("{version}, in `{}`", path.display())),
+            None => finding("envoy", Level::Bad, format!("`{}` is no Envoy that runs", path.display())),
         }
     }
 }

@@ -2,18 +2,23 @@
 
 use super::answers::Rules;
 use super::of_exchanges;
+use crate::args::EngineArg;
 use crate::build::Request;
 use crate::failure::{Code, Failure, Result};
 use crate::interrupt;
 use crate::plan::{FilterPlan, Loaded, Source, read_file};
 use crate::report::{Failed, Files, TestDone, shown};
 use crate::ui::Ui;
+use crate::verb::engine::{self, Player};
 use crate::verb::play::start;
 use crate::verb::replay::unreadable;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tamis_host::{Clock, Engine, FilterSpec, Profile, Stage};
+use tamis_referee::Chain;
 use tamis_traffic::expect::{self, CheckResult, Checker, Config, FilterRef, Located, Spot, TrafficTest};
 use tamis_traffic::read::{self, ReadOptions};
+use tamis_traffic::redact::Secrets;
 use tamis_traffic::{Exchange, Playback};
 
 /// Runs tests and keeps filters that were built or read.
@@ -23,11 +28,18 @@ pub(super) struct Runner {
     /// Instead of what the tests name.
     instead: Option<PathBuf>,
     loaded: Vec<(Source, Loaded)>,
+    which: EngineArg,
 }
 
+/// Disagreements of two engines that a test shows.
+const DISAGREEMENTS: usize = 5;
+
+/// How long a stream may stand still in Envoy when callouts are answered: their timeouts come first.
+const IDLE_WITH_CALLOUTS: Duration = Duration::from_secs(10);
+
 impl Runner {
-    pub(super) fn new(engine: Engine, request: Request, instead: Option<PathBuf>) -> Self {
-        Self { engine, request, instead, loaded: Vec::new() }
+    pub(super) fn new(engine: Engine, request: Request, instead: Option<PathBuf>, which: EngineArg) -> Self {
+        Self { engine, request, instead, loaded: Vec::new(), which }
     }
 
     /// Builds or reads the filters of a test.
@@ -54,42 +66,80 @@ impl Runner {
 
     /// Plays the captures and what the test sends, and says what held.
     pub(super) fn run(&mut self, path: &Path, test: &TrafficTest, ui: &mut Ui) -> Result<Vec<TestDone>> {
-        let stage = self.stage(path, test, ui)?;
+        let player = self.player(path, test, ui)?;
         let captures: Vec<PathBuf> = test.captures.iter().map(|c| beside(path, &c.value)).collect();
         let files = Files::new(captures.iter().map(PathBuf::as_path));
         let mut checker = Checker::new(test);
-        self.play(stage, path, test, &captures, &mut checker)?;
-        Ok(checker.finish().into_iter().map(|result| done(path, &files, result)).collect())
+        let mut engines =
+            Engines { path, files: &files, compared: 0, differing: 0, failures: Vec::new(), ran: false };
+        self.play(player, path, test, &captures, &mut checker, &mut engines)?;
+        let mut results: Vec<TestDone> =
+            checker.finish().into_iter().map(|result| done(path, &files, result)).collect();
+        results.extend(engines.finish());
+        Ok(results)
+    }
+
+    /// What plays the test.
+    fn player(&self, path: &Path, test: &TrafficTest, ui: &mut Ui) -> Result<Box<dyn Player>> {
+        let mut theirs = Vec::new();
+        if self.which != EngineArg::Wasmtime {
+            for filter in &test.chain {
+                let (spec, wasm) = self.spec(path, test, filter)?;
+                theirs.push(engine::filter(&spec, wasm));
+            }
+            if matches!(test.host.clock, Some(expect::Clock::Fixed(_))) {
+                ui.warn(&format!(
+                    "Envoy lives in present time: `host.clock` of {} has no effect",
+                    shown(path)
+                ));
+            }
+        }
+        let chain = || {
+            let mut chain = Chain::new(theirs);
+            chain.clusters = test.callouts.iter().map(|rule| rule.cluster.clone()).collect();
+            chain.clusters.sort();
+            chain.clusters.dedup();
+            if !chain.clusters.is_empty() {
+                chain.idle = IDLE_WITH_CALLOUTS;
+            }
+            let rules = test.clone();
+            chain.answers = Box::new(move |callout| rules.answer(callout).map(|rule| rule.answer.clone()));
+            chain
+        };
+        let profile = self.profile(path, test)?;
+        engine::player(self.which, |ui| self.stage(path, test, ui), chain, &profile, ui)
+    }
+
+    fn profile(&self, path: &Path, test: &TrafficTest) -> Result<Profile> {
+        let mut profile = match &test.host.profile {
+            None => Profile::default(),
+            Some(Located { value, at: spot }) => {
+                Profile::parse(value).map_err(|e| at(path, *spot, Failure::new(Code::BadTest, e)))?
+            }
+        };
+        profile.buffer_limit = test.host.buffer_limit.unwrap_or(profile.buffer_limit);
+        Ok(profile)
     }
 
     fn stage(&self, path: &Path, test: &TrafficTest, ui: &mut Ui) -> Result<Stage> {
         let mut builder = Stage::builder(&self.engine)
             .seed(test.host.seed.unwrap_or(0))
             .clock(match test.host.clock {
-                Some(expect::Clock::Fixed(nanos)) => Clock::Fixed(nanos),
-                Some(expect::Clock::Recorded) | None => Clock::Recorded,
+                Some(expect::Clock::Fixed(nanos)) if self.which == EngineArg::Wasmtime => Clock::Fixed(nanos),
+                _ => Clock::Recorded,
             })
-            .answers(Box::new(Rules(test.clone())));
-        let mut profile = Profile::default();
-        if let Some(Located { value, at: spot }) = &test.host.profile {
-            profile = Profile::parse(value).map_err(|e| at(path, *spot, Failure::new(Code::BadTest, e)))?;
-        }
-        profile.buffer_limit = test.host.buffer_limit.unwrap_or(profile.buffer_limit);
-        builder = builder.profile(profile);
+            .answers(Box::new(Rules(test.clone())))
+            .profile(self.profile(path, test)?);
         if let Some(properties) = &test.host.properties {
             builder = builder.proxy(properties.clone());
         }
         for filter in &test.chain {
-            let mut spec = self.spec(path, filter)?;
-            if let Some(Located { value, .. }) = test.host.allow_on_headers_stop_iteration {
-                spec.allow_on_headers_stop_iteration = value;
-            }
-            builder = builder.filter(spec);
+            builder = builder.filter(self.spec(path, test, filter)?.0);
         }
         start(builder, ui)
     }
 
-    fn spec(&self, path: &Path, filter: &FilterRef) -> Result<FilterSpec> {
+    fn spec(&self, path: &Path, test: &TrafficTest, filter: &FilterRef) -> Result<(FilterSpec, &[u8])> {
         let source = self.source(path, filter)?;
         let Some((_, loaded)) = self.loaded.iter().find(|(known, _)| *known == source) else {
             return Err(Failure::new(Code::Internal, "a filter was not prepared"));
@@ -102,6 +152,9 @@ impl Runner {
             spec.name.clone_from(name);
         }
         spec.allowed_capabilities.clone_from(&filter.allowed_capabilities);
+        if let Some(Located { value, .. }) = test.host.allow_on_headers_stop_iteration {
+            spec.allow_on_headers_stop_iteration = value;
+        }
         match &filter.config {
             Config::None => {}
             Config::Inline(text) => spec.config = text.clone().into_bytes(),
@@ -109,16 +162,17 @@ impl Runner {
                 spec.config = read_file(&beside(path, &file.value)).map_err(|f| at(path, file.at, f))?;
             }
         }
-        Ok(spec)
+        Ok((spec, &loaded.wasm))
     }
 
     fn play(
         &self,
-        mut stage: Stage,
+        mut player: Box<dyn Player>,
         path: &Path,
         test: &TrafficTest,
         captures: &[PathBuf],
         checker: &mut Checker,
+        engines: &mut Engines<'_>,
     ) -> Result<()> {
         let mut playback = Playback::default();
         if !captures.is_empty() {
@@ -134,16 +188,64 @@ impl Runner {
                 for message in halves.into_iter().flatten() {
                     test.host.chunks.apply(&mut message.body);
                 }
-                stage.play(&exchange, &mut playback);
+                player.play(&exchange, &mut playback)?;
+                engines.see(&exchange, player.as_ref());
                 checker.see(&exchange, &playback);
             }
         }
         for (index, sent) in test.send.iter().enumerate() {
-            stage.play(&sent.exchange, &mut playback);
+            player.play(&sent.exchange, &mut playback)?;
+            engines.see(&sent.exchange, player.as_ref());
             checker.see_sent(index, &sent.exchange, &playback);
         }
-        stage.shutdown(&mut playback);
+        player.leave(&mut playback);
         Ok(())
+    }
+}
+
+/// The check that a test has when both engines play it: that they agree.
+struct Engines<'a> {
+    path: &'a Path,
+    files: &'a Files,
+    compared: u64,
+    differing: u64,
+    failures: Vec<Failed>,
+    ran: bool,
+}
+
+impl Engines<'_> {
+    fn see(&mut self, exchange: &Exchange, player: &dyn Player) {
+        let Some(against) = player.against() else { return };
+        self.ran = true;
+        self.compared += u64::from(against.comparable);
+        if against.found.is_empty() {
+            return;
+        }
+        self.differing += 1;
+        if self.failures.len() < DISAGREEMENTS {
+            let place = match exchange.place.number {
+                0 => shown(self.path),
+                _ => self.files.place(&exchange.place),
+            };
+            let lines = against.found.lines(Secrets::Redact).join("\n");
+            self.failures
+                .push(Failed { place, text: format!("engines disagree (wasmtime -> Envoy)\n{lines}") });
+        }
+    }
+
+    fn finish(mut self) -> Option<TestDone> {
+        let more = self.differing - self.failures.len() as u64;
+        if more > 0 {
+            let text = format!("and {} more on which they disagree", of_exchanges(more));
+            self.failures.push(Failed { place: String::new(), text });
+        }
+        self.ran.then(|| TestDone {
+            file: shown(self.path),
+            name: "wasmtime and Envoy agree".to_owned(),
+            exchanges: self.compared,
+            failures: self.failures,
+            seconds: 0.0,
+        })
     }
 }
 

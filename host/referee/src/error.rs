@@ -66,7 +66,7 @@ impl fmt::Display for Error {
             Error::NotFound => f.write_str("no Envoy was found"),
             Error::Start { binary, .. } => write!(f, "cannot start `{}`", binary.display()),
             Error::Folder(_) => f.write_str("cannot write the configuration of Envoy"),
-            Error::Refused { status, .. } => write!(f, "Envoy ended before it served ({status})"),
+            Error::Refused { status, .. } => write!(f, "Envoy refused to start ({status})"),
             Error::NotReady { seconds, .. } => write!(f, "Envoy does not serve after {seconds} s"),
             Error::Peer(_) => f.write_str("cannot talk to Envoy"),
             Error::Silent { what, .. } => write!(f, "Envoy is silent {what}"),

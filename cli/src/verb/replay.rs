@@ -55,6 +55,9 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
             abi: one.spec.module.facts().abi.to_string(),
         });
         if args.engine != EngineArg::Wasmtime {
+            if !one.spec.allowed_capabilities.is_empty() {
+                return Err(ours_alone("allowed_capabilities"));
+            }
             theirs.push(engine::filter(&one.spec, &one.wasm));
         }
         builder = builder.filter(one.spec);
@@ -112,8 +115,12 @@ fn only_ours(args: &ReplayArgs) -> Result<()> {
     ];
     match asked.iter().find(|(_, given)| *given) {
         None => Ok(()),
-        Some((flag, _)) => Err(Failure::new(Code::Usage, format!("`{flag}` works with `--engine wasmtime` only"))),
+        Some((flag, _)) => Err(ours_alone(flag)),
     }
+}
+
+fn ours_alone(what: &str) -> Failure {
+    Failure::new(Code::Usage, format!("`{what}` works with `--engine wasmtime` only"))
 }
 
 /// Which filters, from the arguments.

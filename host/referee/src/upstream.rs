@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tamis_traffic::expect::RuleAnswer;
-use tamis_traffic::{Body, Callout, Half, Headers, Message, Slot};
+use tamis_traffic::{Body, Callout, CalloutKind, Half, Headers, Message, Slot};
 
 /// A request body that stops short of its `content-length` is answered after this silence.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -162,6 +162,7 @@ fn callouts(
     head.fields.iter().filter(|(name, _)| !own(name)).for_each(|(n, v)| headers.push(n, v));
     let timeout = head.get(b"x-envoy-expected-rq-timeout-ms").and_then(|v| std::str::from_utf8(v).ok());
     let callout = Callout {
+        kind: CalloutKind::Http,
         filter: 0,
         cluster: cluster.to_owned(),
         request: Message {
@@ -184,6 +185,8 @@ fn callouts(
             std::thread::sleep(delay);
             stream.shutdown(Shutdown::Both)?;
         }
+        // Not spoken here: whoever builds the chain refuses them before.
+        Some(RuleAnswer::Grpc(_) | RuleAnswer::Addresses { .. }) => stream.shutdown(Shutdown::Both)?,
         // Until the proxy gives up.
         Some(RuleAnswer::Timeout) | None => {
             wire.wait(idle);

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tamis_host::{Answer, Answers, Engine, FailurePolicy, FilterSpec, Module, Profile, Stage};
 use tamis_traffic::{
-    Attributes, Body, Callout, Connection, Event, Exchange, GrpcEnd, GrpcMessage, GrpcReply, GrpcStatus, Headers, Log,
-    LogLevel, Message, Outcome, Party, Peer, Playback, Protocol, Side, Slot,
+    Attributes, Body, Callout, Connection, Event, Exchange, GrpcEnd, GrpcMessage, GrpcReply, GrpcStatus,
+    Headers, Log, LogLevel, Message, Outcome, Party, Peer, Playback, Protocol, Side, Slot,
 };
 
 /// When an exchange begins, and how long it takes, nanoseconds: the rows do not compare them.

@@ -46,7 +46,7 @@ impl Case {
         let policy = if self.open { json!({ "failure_policy": "FAIL_OPEN" }) } else { json!({}) };
         let filter: Value = envoy::filter(self.name, self.name, file.path(), "", &policy);
         let listener = envoy::listener(self.name, &[filter], "up");
-        Envoy::start(&[listener], &[envoy::cluster("up", Some(upstream.address()))])
+        Ok(Envoy::start(&[listener], &[envoy::cluster("up", Some(upstream.address()))])?)
     }
 
     /// What the guest says in both engines while it starts and while one GET passes: lines that begin with `~`.

@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tamis_host::{Clock, Engine, FilterSpec, Profile, Stage};
 use tamis_referee::Chain;
-use tamis_traffic::expect::{self, CheckResult, Checker, Config, FilterRef, Located, Spot, TrafficTest};
+use tamis_traffic::expect::{
+    self, CheckResult, Checker, Config, FilterRef, Located, RuleAnswer, Spot, TrafficTest,
+};
 use tamis_traffic::read::{self, ReadOptions};
 use tamis_traffic::redact::Secrets;
 use tamis_traffic::{Exchange, Playback};
@@ -29,6 +31,26 @@ pub(super) struct Runner {
     instead: Option<PathBuf>,
     loaded: Vec<(Source, Loaded)>,
     which: EngineArg,
+}
+
+/// What Envoy is not told by this tool: with it the two engines would not play the same.
+fn only_ours(path: &Path, test: &TrafficTest) -> Result<()> {
+    let spoken = |rule: &expect::CalloutRule| {
+        !matches!(rule.answer, RuleAnswer::Grpc(_) | RuleAnswer::Addresses { .. })
+    };
+    let asked = [
+        ("host.buffer_limit", test.host.buffer_limit.is_some()),
+        ("host.properties", test.host.properties.is_some()),
+        ("allowed_capabilities", test.chain.iter().any(|f| !f.allowed_capabilities.is_empty())),
+        ("an answer of gRPC or with addresses", !test.callouts.iter().all(spoken)),
+    ];
+    match asked.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((what, _)) => {
+            let text = format!("{what} in {} works with `--engine wasmtime` only", shown(path));
+            Err(Failure::new(Code::BadTest, text))
+        }
+    }
 }
 
 /// Disagreements of two engines that a test shows.
@@ -83,6 +105,7 @@ impl Runner {
     fn player(&self, path: &Path, test: &TrafficTest, ui: &mut Ui) -> Result<Box<dyn Player>> {
         let mut theirs = Vec::new();
         if self.which != EngineArg::Wasmtime {
+            only_ours(path, test)?;
             for filter in &test.chain {
                 let (spec, wasm) = self.spec(path, test, filter)?;
                 theirs.push(engine::filter(&spec, wasm));

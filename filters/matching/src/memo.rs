@@ -11,9 +11,12 @@ const VALUES: usize = 64;
 /// expression.
 const LONGEST: usize = 128;
 
+/// A value and the answer to it.
+type Entry = (Box<[u8]>, bool);
+
 /// Answers by value; empty until the first.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Memo(RefCell<Vec<Option<(Box<[u8]>, bool)>>>);
+pub(crate) struct Memo(RefCell<Vec<Option<Entry>>>);
 
 impl Memo {
     /// The answer to this value: the one from before, else that of `ask`.
@@ -51,11 +54,11 @@ mod tests {
         let even = |n: u32| {
             memo.get_or(n.to_string().as_bytes(), || {
                 asked.set(asked.get() + 1);
-                n % 2 == 0
+                n.is_multiple_of(2)
             })
         };
         for n in (0..1000).chain(0..1000) {
-            assert_eq!(even(n), n % 2 == 0, "{n}");
+            assert_eq!(even(n), n.is_multiple_of(2), "{n}");
         }
         asked.set(0);
         assert!(even(8) && even(8));

@@ -12,14 +12,30 @@ pub const WASI: &str = "wasm32-wasip1";
 /// The profile that filters are shipped with.
 const PROFILE: &str = "filter";
 
-/// Builds `package` as it ships for `target` (nothing happens when it is fresh) and gives the module's path.
+/// [`module`], linked as `tamis build` does it: the filter that ships.
+///
+/// # Errors
+/// As there.
+pub fn shipped(package: &str, target: &str) -> Result<PathBuf> {
+    let plain = module(package, target)?;
+    let linked = tamis_cli::build::link(&std::fs::read(&plain)?)?;
+    let path = plain.with_extension("linked.wasm");
+    // Whole or not at all: several tests may want it at once.
+    let made = tempfile::NamedTempFile::new_in(target_folder()?)?;
+    std::fs::write(made.path(), linked)?;
+    made.persist(&path)?;
+    Ok(path)
+}
+
+/// Builds `package` as cargo makes it for `target` (nothing happens when it is fresh) and gives the module's path.
 ///
 /// # Errors
 /// When the package does not build; a missing target is the likely reason, and the message says what to run.
 pub fn module(package: &str, target: &str) -> Result<PathBuf> {
     let folder = target_folder()?;
     let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
-        .args(["build", "--quiet", "--profile", PROFILE, "--target", target, "-p", package, "--target-dir"])
+        .args(["rustc", "--quiet", "--lib", "--crate-type", "cdylib", "--profile", PROFILE])
+        .args(["--target", target, "-p", package, "--target-dir"])
         .arg(&folder)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())

@@ -40,7 +40,7 @@ fn both() -> Result<Both> {
     let mut builder = Stage::builder(&engine);
     let mut filters = Vec::new();
     for name in FILTERS {
-        let wasm = std::fs::read(artifact::module(name, WASI)?)?;
+        let wasm = std::fs::read(artifact::shipped(name, WASI)?)?;
         let config = tree::root().join("cli/demo").join(name).with_extension("json");
         let config = std::fs::read(&config).with_context(|| config.display().to_string())?;
         let mut spec = FilterSpec::new(name, Module::load(&engine, &wasm)?);

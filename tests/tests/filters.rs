@@ -19,7 +19,7 @@ fn every_filter_starts_in_envoy_and_lets_a_request_through() -> Result<()> {
     for target in [WASI, PLAIN] {
         let mut chain = Vec::new();
         for name in FILTERS {
-            let wasm = artifact::module(name, target)?;
+            let wasm = artifact::shipped(name, target)?;
             let config = tree::root().join("cli/demo").join(name).with_extension("json");
             let config = std::fs::read_to_string(&config).with_context(|| format!("{}", config.display()))?;
             let filter = envoy::filter(name, &format!("{name}-{target}"), &wasm, &config, &json!({}));

@@ -95,15 +95,14 @@ fn template() -> Result<PathBuf> {
     let from = root.join("cli/templates/header");
     let manifest = std::fs::read_to_string(from.join("Cargo.toml"))?;
     let sdk = root.join("sdk").canonicalize()?;
-    // Alone, since cargo leaves link-time optimisation out where a library is made beside.
-    let manifest = manifest.replace(r#"["cdylib", "rlib"]"#, r#"["cdylib"]"#);
     let manifest = manifest.replace("../../../sdk", &sdk.display().to_string());
     std::fs::write(folder.join("Cargo.toml"), manifest)?;
     std::fs::copy(from.join("src/lib.rs"), folder.join("src/lib.rs"))?;
     // The versions that the repository knows; cargo takes out what the package does not need.
     std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
     let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
-        .args(["build", "--quiet", "--lib", "--release", "--target", WASI, "--target-dir", "target"])
+        .args(["rustc", "--quiet", "--lib", "--crate-type", "cdylib", "--release"])
+        .args(["--target", WASI, "--target-dir", "target"])
         .envs([
             ("CARGO_PROFILE_RELEASE_LTO", "fat"),
             ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),

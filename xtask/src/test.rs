@@ -54,24 +54,17 @@ pub(crate) fn run(place: &Place) -> Result<()> {
 
 /// Builds the three filters for one target, as they ship.
 pub(crate) fn filters(place: &Place, target: &str) -> Result<()> {
-    let mut command = place.cargo(&["build", "--quiet", "--profile", target::PROFILE, "--target", target]);
-    for package in FILTERS {
-        command.args(["-p", package]);
-    }
-    run::show(&mut command)
+    FILTERS.iter().try_for_each(|package| module(place, package, target))
+}
+
+/// The cdylib alone: with an rlib beside it cargo leaves link-time optimisation out.
+fn module(place: &Place, package: &str, target: &str) -> Result<()> {
+    let rustc = ["rustc", "--quiet", "--lib", "--crate-type", "cdylib", "--profile", target::PROFILE];
+    run::show(place.cargo(&rustc).args(["--target", target, "-p", package]))
 }
 
 fn guest(place: &Place) -> Result<()> {
-    run::show(&mut place.cargo(&[
-        "build",
-        "--quiet",
-        "--profile",
-        target::PROFILE,
-        "--target",
-        "wasm32-unknown-unknown",
-        "-p",
-        GUEST,
-    ]))
+    module(place, GUEST, "wasm32-unknown-unknown")
 }
 
 fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {

@@ -146,7 +146,9 @@ impl Package {
     fn cargo_build(&self, target: &str, profile: &str, ui: &mut Ui) -> Result<PathBuf> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        command.args(["build", "--lib", "--message-format=json-render-diagnostics", "--target", target]);
+        // The cdylib alone: with an rlib beside it, which native tests need, cargo leaves link-time optimisation out.
+        command.args(["rustc", "--lib", "--crate-type", "cdylib"]);
+        command.args(["--message-format=json-render-diagnostics", "--target", target]);
         command.args(["--profile", profile, "--package", &self.name]);
         if !ui.verbose() {
             command.arg("--quiet");

@@ -27,7 +27,10 @@ fn the_doctor_finds_an_envoy_that_does_not_run() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();
     let finding = text.lines().find(|l| l.contains("\"envoy\"")).unwrap();
-    assert!(finding.contains("\"bad\"") && finding.contains("`/no/such/envoy` is no Envoy that runs"), "{finding}");
+    assert!(
+        finding.contains("\"bad\"") && finding.contains("`/no/such/envoy` is no Envoy that runs"),
+        "{finding}"
+    );
 }
 
 #[test]

@@ -51,7 +51,7 @@ struct Guest {
 
 fn main() -> Result<()> {
     let record: Arc<[u8]> = capture::record().into();
-    let shipped = artifact::module("header-routing", artifact::PLAIN)?;
+    let shipped = artifact::shipped("header-routing", artifact::WASI)?;
     let shipped = Guest { name: "header-routing", wasm: std::fs::read(shipped)?, config: ROUTING.as_bytes() };
     let bare = Guest { name: "no sdk", wasm: wat::parse_str(include_str!("guest.wat"))?, config: b"" };
     // `cargo bench … -- sdk`: the guests whose name holds it, to profile one.

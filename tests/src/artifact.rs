@@ -52,6 +52,42 @@ pub fn module(package: &str, target: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The header template for [`WASI`], built by cargo from a copy, since a package of its own writes a lock file. Not
+/// linked.
+///
+/// # Errors
+/// When it does not build.
+pub fn template() -> Result<PathBuf> {
+    let root = crate::tree::root();
+    let folder = target_folder()?.join("template-header");
+    std::fs::create_dir_all(folder.join("src"))?;
+    let from = root.join("cli/templates/header");
+    let manifest = std::fs::read_to_string(from.join("Cargo.toml"))?;
+    let sdk = root.join("sdk").canonicalize()?;
+    let manifest = manifest.replace("../../../sdk", &sdk.display().to_string());
+    std::fs::write(folder.join("Cargo.toml"), manifest)?;
+    std::fs::copy(from.join("src/lib.rs"), folder.join("src/lib.rs"))?;
+    // The versions that the repository knows; cargo takes out what the package does not need.
+    std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
+    let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+        .args(["rustc", "--quiet", "--lib", "--crate-type", "cdylib", "--release"])
+        .args(["--target", WASI, "--target-dir", "target"])
+        .envs([
+            ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+            ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+            ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+            ("CARGO_PROFILE_RELEASE_STRIP", "true"),
+        ])
+        .current_dir(&folder)
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("cannot build the template\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(folder.join("target").join(WASI).join("release/tamis_template_header.wasm"))
+}
+
 /// Cargo's target folder, seen from the running test: `TARGET/debug/deps/test-hash`.
 ///
 /// # Errors

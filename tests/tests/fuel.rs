@@ -3,9 +3,7 @@
 //! Fuel is exact: the same module costs the same in every run. The ceilings lie a little above what was measured, so
 //! that another compiler release passes and a slip of the sdk does not.
 
-use anyhow::{Context, Result, bail, ensure};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use anyhow::{Result, ensure};
 use tamis_cli::build::link;
 use tamis_host::{Engine, EngineOptions, FilterSpec, Module, Stage};
 use tamis_tests::artifact::{self, WASI};
@@ -39,7 +37,8 @@ const LINKED_SIZE: usize = 182_000;
 #[test]
 fn linked_filters_do_the_same_for_less() -> Result<()> {
     for row in &ROWS {
-        let plain = if row.name == "header" { template()? } else { artifact::module(row.name, WASI)? };
+        let plain =
+            if row.name == "header" { artifact::template()? } else { artifact::module(row.name, WASI)? };
         let plain = std::fs::read(plain)?;
         let linked = link(&plain)?;
         ensure!(linked == link(&plain)?, "{}: linked twice, and it differs", row.name);
@@ -85,36 +84,4 @@ fn play_both(name: &str, plain: &[u8], linked: &[u8], config: &[u8]) -> Result<u
     ensure!(count > 1000, "{name}: {count} exchanges were read");
     assert!(fuel[1] < fuel[0], "{name}: linking saves nothing");
     Ok(fuel[1] / count)
-}
-
-/// The header template, built by cargo from a copy, since a package of its own writes a lock file.
-fn template() -> Result<PathBuf> {
-    let root = tree::root();
-    let folder = artifact::target_folder()?.join("template-header");
-    std::fs::create_dir_all(folder.join("src"))?;
-    let from = root.join("cli/templates/header");
-    let manifest = std::fs::read_to_string(from.join("Cargo.toml"))?;
-    let sdk = root.join("sdk").canonicalize()?;
-    let manifest = manifest.replace("../../../sdk", &sdk.display().to_string());
-    std::fs::write(folder.join("Cargo.toml"), manifest)?;
-    std::fs::copy(from.join("src/lib.rs"), folder.join("src/lib.rs"))?;
-    // The versions that the repository knows; cargo takes out what the package does not need.
-    std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
-    let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
-        .args(["rustc", "--quiet", "--lib", "--crate-type", "cdylib", "--release"])
-        .args(["--target", WASI, "--target-dir", "target"])
-        .envs([
-            ("CARGO_PROFILE_RELEASE_LTO", "fat"),
-            ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
-            ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
-            ("CARGO_PROFILE_RELEASE_STRIP", "true"),
-        ])
-        .current_dir(&folder)
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot start cargo")?;
-    if !output.status.success() {
-        bail!("cannot build the template\n{}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(folder.join("target").join(WASI).join("release/tamis_template_header.wasm"))
 }

@@ -119,6 +119,11 @@ impl Envoy {
         Ok(envoy)
     }
 
+    /// Its process, to be measured.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where the listener of this name listens.
     ///
     /// # Errors

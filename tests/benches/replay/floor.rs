@@ -85,9 +85,10 @@ pub(crate) struct Floor {
     on_request: TypedFunc<(u32, u32, u32), u32>,
     on_response: TypedFunc<(u32, u32, u32), u32>,
     on_body: Option<TypedFunc<(u32, u32, u32), u32>>,
-    done: TypedFunc<u32, u32>,
-    log: TypedFunc<u32, ()>,
-    delete: TypedFunc<u32, ()>,
+    // A linked filter exports what it uses.
+    done: Option<TypedFunc<u32, u32>>,
+    log: Option<TypedFunc<u32, ()>>,
+    delete: Option<TypedFunc<u32, ()>>,
     fuel: bool,
     next: u32,
 }
@@ -137,9 +138,9 @@ impl Floor {
             on_request: instance.get_typed_func(&mut *s, "proxy_on_request_headers")?,
             on_response: instance.get_typed_func(&mut *s, "proxy_on_response_headers")?,
             on_body: instance.get_typed_func(&mut *s, "proxy_on_response_body").ok(),
-            done: instance.get_typed_func(&mut *s, "proxy_on_done")?,
-            log: instance.get_typed_func(&mut *s, "proxy_on_log")?,
-            delete: instance.get_typed_func(&mut *s, "proxy_on_delete")?,
+            done: instance.get_typed_func(&mut *s, "proxy_on_done").ok(),
+            log: instance.get_typed_func(&mut *s, "proxy_on_log").ok(),
+            delete: instance.get_typed_func(&mut *s, "proxy_on_delete").ok(),
             request: Map::of(&REQUEST),
             response: Map::of(&RESPONSE),
             store,
@@ -169,9 +170,15 @@ impl Floor {
                 on_body.call(&mut *s, (id, BODY.len() as u32, 0))?;
                 on_body.call(&mut *s, (id, 0, 1))?;
             }
-            self.log.call(&mut *s, id)?;
-            self.done.call(&mut *s, id)?;
-            self.delete.call(&mut *s, id)?;
+            if let Some(log) = &self.log {
+                log.call(&mut *s, id)?;
+            }
+            if let Some(done) = &self.done {
+                done.call(&mut *s, id)?;
+            }
+            if let Some(delete) = &self.delete {
+                delete.call(&mut *s, id)?;
+            }
         }
         Ok(left)
     }

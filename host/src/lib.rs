@@ -10,6 +10,7 @@ mod calls;
 mod chain;
 mod engine;
 mod headermap;
+mod inject;
 mod memory;
 mod module;
 mod policy;

@@ -166,6 +166,8 @@ pub struct Step {
     pub script: BTreeMap<String, String>,
     /// What the upstream answers.
     pub answer: Answer,
+    /// The client goes away before it has its answer. The same for all exchanges of a row.
+    pub leaves: Option<Leaves>,
 }
 
 impl Step {
@@ -198,6 +200,18 @@ impl Step {
     }
 }
 
+/// Where an exchange stands when its client goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Leaves {
+    /// A filter holds the request.
+    Held,
+    /// It is with the upstream.
+    Waiting,
+    /// The first of the answer's body has come.
+    Answered,
+}
+
 /// What a peer answers.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -214,6 +228,8 @@ pub struct Answer {
     pub chunked: bool,
     /// Milliseconds before the answer starts.
     pub after: u64,
+    /// Milliseconds between two pieces of its body.
+    pub between: u64,
     /// How it goes.
     pub end: End,
     /// The answer to a gRPC call or stream, in place of status, headers and body.
@@ -254,6 +270,7 @@ impl Default for Answer {
             trailers: Vec::new(),
             chunked: false,
             after: 0,
+            between: 30,
             end: End::default(),
             grpc: None,
         }

@@ -33,6 +33,10 @@ pub struct ReplayArgs {
     /// What plays
     #[arg(long, value_name = "ENGINE", env = "TAMIS_ENGINE", default_value = "wasmtime")]
     pub engine: EngineArg,
+    /// Inject a fault: `KIND[@PHASE[:N]][:RATE%][/FILTER]`, for instance `trap@request_headers:3/auth` or
+    /// `odd-header-bytes:10%`; may be repeated
+    #[arg(long, value_name = "SPEC", long_help = INJECT_HELP)]
+    pub inject: Vec<String>,
     /// Wasm target for packages that are built
     #[arg(long, value_name = "TARGET", env = "TAMIS_TARGET", value_parser = ["wasm32-wasip1", "wasm32-unknown-unknown"])]
     pub target: Option<String>,
@@ -55,6 +59,29 @@ pub struct ReplayArgs {
     #[arg(skip)]
     pub package_config: Option<String>,
 }
+
+const INJECT_HELP: &str = "\
+Inject a fault; may be repeated. SPEC is KIND[@PHASE[:N]][:RATE%][/FILTER]:
+
+  trap@PHASE:N        the filter traps at its Nth entry into PHASE (N: 1)
+  oom@PHASE:N         it gets no memory from that entry on (request_headers:1)
+  slow-callout        a callout takes longer than its timeout
+  callout-503         a callout is answered with 503
+  callout-reset       a callout is reset in the middle of its answer
+  odd-header-bytes    a request header has a value that is no UTF-8
+  dup-header          a request header comes twice, with two values
+  split-chunks        bodies arrive in other pieces
+  client-abort@PHASE  the client leaves after request_headers, request_body,
+                      response_headers or response_body; without @PHASE
+                      while it waits for the response
+
+PHASE is a callback without `proxy_on_`, for instance request_headers or log. \
+RATE is a share of the exchanges or callouts (all of them). FILTER names one filter \
+of a chain, for trap, oom and callouts. `--seed` decides which exchanges are struck. \
+The same traffic is played without the faults as well: the report says what clients \
+would have got instead, under the `--policy` in force.
+
+  --inject trap@request_headers:3/auth --inject odd-header-bytes:10%";
 
 /// Which exchanges of a capture.
 #[derive(Debug, Clone, Default, Args)]
@@ -139,6 +166,13 @@ impl ReplayArgs {
 #[cfg(test)]
 mod tests {
     use crate::args::{Verb, parse};
+
+    #[test]
+    fn the_help_has_every_kind_of_fault() {
+        for (kind, _) in tamis_traffic::inject::KINDS {
+            assert!(super::INJECT_HELP.contains(&format!("\n  {kind} ")), "{kind}");
+        }
+    }
 
     type Pairs = (Vec<(String, Option<String>)>, Option<String>);
 

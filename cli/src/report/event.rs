@@ -52,6 +52,8 @@ pub struct Seen<'a> {
     pub files: &'a Files,
     /// The test host against Envoy, when both played.
     pub against: Option<&'a crate::verb::Against>,
+    /// The faults that were injected into the replay, as asked for.
+    pub injected: &'a [String],
     /// Secrets may be shown.
     pub secrets: tamis_traffic::redact::Secrets,
 }

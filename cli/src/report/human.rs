@@ -82,6 +82,11 @@ impl<W: Write> Human<W> {
             let title = self.paint.tone(Tone::Bad, "engines disagree");
             let _ = writeln!(text, "{title}  (wasmtime -> Envoy)\n{}", s.engines.human());
         }
+        if !s.injected.faults.is_empty() {
+            let title = self.paint.tone(Tone::Strong, "injected faults");
+            let _ = writeln!(text, "{title}  (clients, against the same replay without them)");
+            let _ = writeln!(text, "{}", s.injected.human());
+        }
         let strong = |t: &str| self.paint.tone(Tone::Strong, t);
         let chain: Vec<_> = s.filters.iter().map(|f| f.name.as_str()).collect();
         let verdicts: Vec<String> = Kind::ALL
@@ -127,12 +132,19 @@ impl<W: Write> Human<W> {
         let _ = writeln!(text, "{}{place}", self.paint.tone(Tone::Strong, &title));
         let mut routes: Vec<(&String, &Counts)> = filter.routes.iter().collect();
         routes.sort_by(|a, b| b.1.total().cmp(&a.1.total()).then(a.0.cmp(b.0)));
+        let mut head = vec!["route", "exchanges", "unchanged", "changed", "answered", "broke"];
+        let mut kinds = vec![Kind::Forwarded, Kind::Changed, Kind::Answered, Kind::Broke];
+        // Only injected faults leave a filter so.
+        if filter.all().of(Kind::Unclear) > 0 {
+            head.push("injected");
+            kinds.push(Kind::Unclear);
+        }
         let row = |name: &str, c: &Counts| -> Vec<String> {
             let mut row = vec![
                 cut(&tamis_traffic::redact::show(name.as_bytes()).to_string(), ROUTE_WIDTH),
                 cell(c.total()),
             ];
-            row.extend([Kind::Forwarded, Kind::Changed, Kind::Answered, Kind::Broke].map(|k| cell(c.of(k))));
+            row.extend(kinds.iter().map(|k| cell(c.of(*k))));
             row
         };
         let mut rows: Vec<_> = routes.iter().take(ROUTES_SHOWN).map(|(name, c)| row(name, c)).collect();
@@ -144,7 +156,7 @@ impl<W: Write> Human<W> {
         if routes.len() > 1 {
             rows.push(row("all", &filter.all()));
         }
-        text.push_str(&table(&["route", "exchanges", "unchanged", "changed", "answered", "broke"], &rows));
+        text.push_str(&table(&head, &rows));
         if filter.unreached > 0 {
             let _ = writeln!(text, "  {} did not reach it", plural(filter.unreached, "exchange"));
         }

@@ -98,6 +98,10 @@ fn exchange(seen: &Seen<'_>) -> Value {
     if let Some(against) = seen.against.filter(|a| !a.found.is_empty()) {
         object["engines_disagree"] = against.found.lines(seen.secrets).into();
     }
+    if !seen.playback.injected.is_empty() {
+        let names = seen.playback.injected.iter().filter_map(|n| seen.injected.get(*n).cloned());
+        object["injected"] = names.collect();
+    }
     object
 }
 
@@ -143,6 +147,9 @@ fn replayed(s: &Summary) -> Value {
     });
     if s.engines.ran() {
         object["engines"] = s.engines.json();
+    }
+    if !s.injected.faults.is_empty() {
+        object["injected"] = s.injected.json();
     }
     object
 }

@@ -3,6 +3,7 @@
 mod engines;
 mod event;
 mod human;
+mod injected;
 mod jsonl;
 mod junit;
 mod summary;
@@ -11,6 +12,7 @@ mod table;
 pub use engines::{Disagreed, EnginesSum};
 pub use event::{Event, Failed, Filter, Seen, TestDone, TestTotals};
 pub use human::Human;
+pub use injected::{InjectedSum, InjectedTable};
 pub use jsonl::JsonLines;
 pub use junit::Junit;
 pub use summary::{Counts, Difference, FaultGroup, Files, FilterSum, MAX_ROUTES, Summary};

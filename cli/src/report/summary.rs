@@ -2,6 +2,7 @@
 
 use super::engines::EnginesSum;
 use super::event::{Filter, Seen, shown};
+use super::injected::InjectedTable;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -150,6 +151,8 @@ pub struct Summary {
     pub callouts: u64,
     /// The test host against Envoy, when both played.
     pub engines: EnginesSum,
+    /// What injected faults did; empty where none was asked for.
+    pub injected: InjectedTable,
     /// What the capture held.
     pub tally: Tally,
     /// Names of the captures.

@@ -62,6 +62,7 @@ pub(super) fn run(args: &DemoArgs, ui: &mut Ui) -> Result<Exit> {
         show: SHOW,
         secrets: Secrets::Redact,
         reports: &mut reports,
+        injected: None,
     };
     let played = play.run(Box::new(stage), &mut reader, ui)?;
     reports.finish()?;

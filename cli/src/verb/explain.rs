@@ -121,6 +121,22 @@ fn fault(kind: FaultKind) -> &'static str {
             "The filter called another service, and this run has no answer for it. A traffic test answers \
              under `callouts:`, a replay from the captures of `--callouts`; without an answer the call times out."
         }
+        FaultKind::InjectedTrap => {
+            "The filter was made to trap (`--inject trap@PHASE:N`). That is no bug of the filter; what clients get \
+             from then on under `--policy` is what the report shows."
+        }
+        FaultKind::InjectedOutOfMemory => {
+            "The filter was given no memory (`--inject oom`), wanted some, and broke as it would at its limit. That \
+             is no bug of the filter."
+        }
+        FaultKind::InjectedDeadVm => {
+            "An injected fault killed the filter's VM at an earlier exchange; `--policy` says what happens then. \
+             Under `closed` every later request gets 503, as it would in Envoy."
+        }
+        FaultKind::ClientAbort => {
+            "The client was made to leave in the middle (`--inject client-abort`). Envoy ends the stream with the \
+             filter's log, done and delete callbacks; answers to its callouts still arrive."
+        }
         FaultKind::NotPlayable => "The exchange lacks what playing needs, most often the request half.",
         FaultKind::NotSupported => {
             "The filter uses a function that this version of tamis does not have yet. The exchange says nothing \

@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod engine;
 mod explain;
+mod inject;
 mod inspect;
 mod new;
 mod play;

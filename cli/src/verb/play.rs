@@ -1,6 +1,7 @@
 //! The loop: read, select, play, compare, count. Used by `replay` and `demo`.
 
 use super::engine::Player;
+use super::inject::Beside;
 use crate::args::SelectArgs;
 use crate::failure::{Code, Failure, Result};
 use crate::interrupt;
@@ -122,6 +123,8 @@ pub(super) struct Play<'a> {
     pub(super) show: usize,
     pub(super) secrets: Secrets,
     pub(super) reports: &'a mut Reports,
+    /// The faults to inject, by name, and the replay without them.
+    pub(super) injected: Option<(Vec<String>, Beside)>,
 }
 
 /// How a replay went.
@@ -135,7 +138,9 @@ impl Play<'_> {
     /// Plays everything. Always comes to a summary: what cannot be read is told and left out, an interrupt
     /// ends the loop.
     pub(super) fn run(self, mut player: Box<dyn Player>, reader: &mut Reader, ui: &mut Ui) -> Result<Played> {
-        let Self { select, filters, files, show, secrets, reports } = self;
+        let Self { select, filters, files, show, secrets, reports, injected } = self;
+        let (injected, mut beside) = injected.unzip();
+        let injected = injected.unwrap_or_default();
         reports.on(&Event::Start { filters, files: &files })?;
         let mut summary = Summary::new(filters, &files, show);
         let mut unreadable = Vec::new();
@@ -165,9 +170,15 @@ impl Play<'_> {
                 summary.unselected += 1;
                 continue;
             }
+            if let Some(beside) = &mut beside {
+                beside.before(&mut exchange);
+            }
             let started = Instant::now();
             player.play(&exchange, &mut playback)?;
             playing += started.elapsed();
+            if let Some(beside) = &mut beside {
+                beside.after(&mut playback);
+            }
             compare_into(&exchange, &playback, &mut verdict);
             route_into(&exchange, &mut route);
             let seen = Seen {
@@ -178,6 +189,7 @@ impl Play<'_> {
                 filters,
                 files: &files,
                 against: player.against(),
+                injected: &injected,
                 secrets,
             };
             summary.add(&seen);
@@ -195,6 +207,7 @@ impl Play<'_> {
         playback.clear();
         player.leave(&mut playback);
         summary.at_end(&playback);
+        summary.injected = beside.map(Beside::finish).unwrap_or_default();
         summary.seconds = begin.elapsed().as_secs_f64();
         summary.play_nanos = u64::try_from(playing.as_nanos()).unwrap_or(u64::MAX);
         summary.tally = reader.tally().clone();

@@ -1,6 +1,7 @@
 //! `tamis replay`.
 
 use super::engine::{self, player};
+use super::inject::{Beside, Faults};
 use super::play::{Play, Select, engine, start};
 use crate::args::{EngineArg, FailOn, ReplayArgs};
 use crate::build::Request;
@@ -10,7 +11,7 @@ use crate::plan::{self, FilterPlan, HostPlan, Settings, Source, config_bytes};
 use crate::report::{Files, Filter, Reports, Summary};
 use crate::ui::Ui;
 use std::path::{Path, PathBuf};
-use tamis_host::{Clock, Recorded};
+use tamis_host::{Clock, Recorded, StageBuilder};
 use tamis_referee::Chain;
 use tamis_traffic::read::{self, ReadOptions, Reader};
 use tamis_traffic::redact::Secrets;
@@ -18,6 +19,7 @@ use tamis_traffic::{Exchange, Kind};
 
 pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
     let select = Select::new(&args.select)?;
+    let faults = Faults::read(&args.inject)?;
     let plans = plans(args)?;
     // Before anything is built: a wrong path should not cost a minute.
     let mut reader = open(&args.captures)?;
@@ -39,11 +41,7 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
             host.clock = Clock::Recorded;
         }
     }
-    let mut builder = host.builder(&engine);
-    if !args.callouts.is_empty() {
-        builder = builder.answers(Box::new(answers(&args.callouts, ui)?));
-    }
-    let (mut filters, mut theirs) = (Vec::new(), Vec::new());
+    let (mut specs, mut filters, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
     for (mut one, plan) in loaded.into_iter().zip(&plans) {
         if let (Some(policy), None) = (host.policy, plan.policy) {
             one.spec.policy = policy;
@@ -60,10 +58,27 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
             }
             theirs.push(engine::filter(&one.spec, &one.wasm));
         }
-        builder = builder.filter(one.spec);
+        specs.push(one.spec);
     }
-    let stage = |ui: &mut Ui| start(builder, ui);
+    let names: Vec<&str> = filters.iter().map(|f| f.name.as_str()).collect();
+    let faults = Faults::find(faults, &names)?;
+    let builder = |ui: &mut Ui| -> Result<StageBuilder> {
+        let mut builder = host.builder(&engine);
+        if !args.callouts.is_empty() {
+            builder = builder.answers(Box::new(answers(&args.callouts, ui)?));
+        }
+        Ok(specs.iter().cloned().fold(builder, StageBuilder::filter))
+    };
+    let stage = |ui: &mut Ui| start(faults.put_into(builder(ui)?), ui);
     let player = player(args.engine, stage, || Chain::new(theirs), &host.profile, ui)?;
+    let injected = match args.inject.is_empty() {
+        true => None,
+        false => {
+            let policies: Vec<_> = specs.iter().map(|s| s.policy).collect();
+            let plain = start(builder(ui)?, ui)?;
+            Some((faults.names(), Beside::new(&faults, plain, host.seed, &filters, &policies)))
+        }
+    };
     let mut reports = Reports::open(ui, &args.report)?;
     let play = Play {
         select: &select,
@@ -72,6 +87,7 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
         show: args.show,
         secrets: if args.secrets { Secrets::Show } else { Secrets::Redact },
         reports: &mut reports,
+        injected,
     };
     let played = play.run(player, &mut reader, ui)?;
     reports.finish()?;
@@ -110,6 +126,7 @@ fn answers(captures: &[PathBuf], ui: &mut Ui) -> Result<Recorded> {
 fn only_ours(args: &ReplayArgs) -> Result<()> {
     let asked = [
         ("--callouts", !args.callouts.is_empty()),
+        ("--inject", !args.inject.is_empty()),
         ("--buffer-limit", args.host.buffer_limit.is_some()),
         ("--properties", args.host.properties.is_some()),
     ];

@@ -7,6 +7,7 @@ mod engines;
 mod exit_codes;
 mod flow;
 mod guests;
+mod inject;
 mod machine;
 mod replay;
 mod support;

@@ -120,3 +120,14 @@ impl Ran {
         format!("`{}` ({})\n--- stdout\n{}--- stderr\n{}", self.line, self.code, self.out, self.err)
     }
 }
+
+/// A filter of this repository as it ships; built when it is not fresh. Needs a wasm target (`cargo xtask setup`).
+pub(crate) fn real(package: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let target = own.ancestors().nth(3).unwrap();
+    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+    cargo.args(["build", "--quiet", "--profile", "filter", "--target", "wasm32-wasip1", "-p", package]);
+    cargo.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(cargo.status().unwrap().success(), "{package} does not build");
+    target.join("wasm32-wasip1/filter").join(package.replace('-', "_")).with_extension("wasm")
+}

@@ -142,9 +142,7 @@ impl<'a, 'b> Call<'a, 'b> {
         let guest = self.caller.data_mut();
         // Taken out, not cloned: a clone costs four times the call. It is there: the allocator may call nothing
         // that would come back here.
-        let Some(allocate) = guest.allocate.take() else {
-            return Err(Stop::End(Broke::new(FaultKind::Internal, "the allocator was entered twice")));
-        };
+        let Some(allocate) = guest.allocate.take() else { return Err(Stop::End(no_allocator(guest))) };
         let door = std::mem::replace(&mut guest.door, Door::Allocating);
         let result = allocate.call(&mut *self.caller, len);
         let guest = self.caller.data_mut();
@@ -155,5 +153,14 @@ impl<'a, 'b> Call<'a, 'b> {
             Ok(address) => Ok(address),
             Err(error) => Err(Stop::Trap(error)),
         }
+    }
+}
+
+/// Why the allocator is not where it always is.
+#[cold]
+fn no_allocator(guest: &Guest) -> Broke {
+    match guest.limits.starved() {
+        Some(number) => Broke::starved(number),
+        None => Broke::new(FaultKind::Internal, "the allocator was entered twice"),
     }
 }

@@ -57,11 +57,15 @@ impl Play<'_> {
         self.desk.at.phase = phase;
         self.desk.actions.clear();
         self.desk.fault(broke.kind, Some(filter), broke.text);
-        if broke.kind.blame() == Blame::Filter
-            && self.desk.stream.alive
+        self.out.injected.extend(broke.injected);
+        if self.desk.stream.alive
             && let Some(seat) = self.desk.stream.seats.get_mut(filter)
         {
-            seat.trace.broke = true;
+            match broke.kind.blame() {
+                Blame::Filter => seat.trace.broke = true,
+                Blame::Injection => seat.trace.injected = true,
+                _ => {}
+            }
         }
         let vm = self.desk.plugins[filter].vm;
         for plugin in self.desk.plugins.iter_mut().filter(|plugin| plugin.vm == vm) {

@@ -31,7 +31,7 @@ impl Play<'_> {
         self.post_ready();
     }
 
-    fn begin(&mut self, exchange: &Exchange, request: &Message) {
+    pub(super) fn begin(&mut self, exchange: &Exchange, request: &Message) {
         let filters = self.count();
         let desk = &mut **self.desk;
         desk.stream.begin(filters);
@@ -50,7 +50,9 @@ impl Play<'_> {
             }
             let seat = &mut self.desk.stream.seats[filter];
             match self.desk.plugins[filter].policy {
-                FailurePolicy::Open | FailurePolicy::LegacyOpen => seat.absent = true,
+                FailurePolicy::Open | FailurePolicy::LegacyOpen => {
+                    (seat.absent, seat.trace.skipped) = (true, true);
+                }
                 FailurePolicy::Closed | FailurePolicy::Reload => seat.dead = true,
             }
         }
@@ -71,25 +73,35 @@ impl Play<'_> {
         {
             return self.answer_upgrade(request, response);
         }
+        self.response_begins(response);
+        self.feed(Dir::Response, response);
+    }
+
+    pub(super) fn response_begins(&mut self, response: &Message) {
         let stream = &mut self.desk.stream;
         stream.response_begun = true;
         let map = &mut stream.maps[RESPONSE_HEADERS];
         map.verbatim = headermap::import(&response.headers, MapKind::ResponseHeaders, &mut map.headers);
         map.present = true;
-        self.feed(Dir::Response, response);
     }
 
-    /// Delivers a message piece by piece, in the shapes of docs/envoy.md 2.2.
-    fn feed(&mut self, dir: Dir, message: &Message) {
-        let http2 = self.desk.stream.http2;
+    #[inline]
+    pub(super) fn has_body(&self, dir: Dir, message: &Message) -> bool {
         let body = &message.body;
-        let trailers = message.trailers.get();
         let bodiless = dir == Dir::Response && self.bodiless(&message.headers);
-        let has_body = !bodiless
+        !bodiless
             && (!body.bytes.is_empty()
                 || !body.chunks.is_empty()
                 || body.truncated
-                || body.length.is_some_and(|l| l > 0));
+                || body.length.is_some_and(|l| l > 0))
+    }
+
+    /// Delivers a message piece by piece, in the shapes of docs/envoy.md 2.2.
+    pub(super) fn feed(&mut self, dir: Dir, message: &Message) {
+        let http2 = self.desk.stream.http2;
+        let body = &message.body;
+        let trailers = message.trailers.get();
+        let has_body = self.has_body(dir, message);
         let d = dir as usize;
         let eos = !has_body && trailers.is_none();
         self.desk.stream.lanes[d].ended = eos;

@@ -9,6 +9,7 @@ mod drive;
 mod enter;
 mod finish;
 mod lane;
+mod leave;
 mod out;
 mod reply;
 mod stream;

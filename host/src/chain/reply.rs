@@ -101,14 +101,16 @@ impl Play<'_> {
             return;
         }
         if !now {
+            let injected = self.slots[self.desk.plugins[filter].vm].vm.ended_by_injection;
             let seat = &mut self.desk.stream.seats[filter];
             // Entering a dead filter is how the request reaches it.
-            (seat.trace.broke, seat.trace.reached) = (true, true);
+            (seat.trace.broke, seat.trace.injected, seat.trace.reached) = (!injected, injected, true);
             let text = format!(
                 "the VM of filter `{}` broke earlier; the policy answers 503",
                 self.desk.plugins[filter].name
             );
-            self.desk.fault(FaultKind::DeadVm, Some(filter), text);
+            let kind = if injected { FaultKind::InjectedDeadVm } else { FaultKind::DeadVm };
+            self.desk.fault(kind, Some(filter), text);
         }
         let reply = Reply { grpc: GRPC_UNAVAILABLE, ..Reply::host(503, "", "wasm_fail_stream") };
         self.local_reply(None, reply);

@@ -2,7 +2,9 @@
 
 use super::{FilterSpec, Stage, StartError};
 use crate::callouts::{Answers, Nobody};
+use crate::inject::Planned;
 use crate::{Engine, Profile};
+use tamis_traffic::inject::Injection;
 use tamis_traffic::{LogLevel, PropertyValue};
 
 /// Where a stage has its time from.
@@ -41,7 +43,7 @@ pub const WORKERS_LIMIT: usize = 256;
 ///
 /// Starts with: no filter; the profile of Envoy 1.40; the recorded clock; seed 0; 500 million units of fuel for a
 /// callback (if the engine counts fuel); 1 GiB of memory for a VM; no answer to any callout; log level info;
-/// each VM started once; one worker.
+/// each VM started once; one worker; no injected faults.
 pub struct StageBuilder {
     pub(crate) engine: Engine,
     pub(crate) profile: Profile,
@@ -55,6 +57,7 @@ pub struct StageBuilder {
     pub(crate) start: Start,
     pub(crate) workers: usize,
     pub(crate) proxy: PropertyValue,
+    pub(crate) injected: Vec<Planned>,
 }
 
 impl StageBuilder {
@@ -72,6 +75,7 @@ impl StageBuilder {
             start: Start::default(),
             workers: 1,
             proxy: PropertyValue::Map(Vec::new()),
+            injected: Vec::new(),
         }
     }
 
@@ -143,6 +147,15 @@ impl StageBuilder {
     /// but ticks, queues and callouts of the other workers fall into its waiting.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers.clamp(1, WORKERS_LIMIT);
+        self
+    }
+
+    /// Injects a fault. `number` is its name in [`Playback::injected`](tamis_traffic::Playback::injected);
+    /// `filter` is the index of the filter that it is for, where it is for one (the first unless said). Chance
+    /// comes from the stage's seed. No effect for faults that are in the traffic: those are
+    /// [`Exchanges`](tamis_traffic::inject::Exchanges).
+    pub fn inject(mut self, number: usize, fault: Injection, filter: Option<usize>) -> Self {
+        self.injected.push(Planned { number, fault, filter });
         self
     }
 

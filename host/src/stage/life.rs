@@ -4,6 +4,7 @@ use super::builder::{Clock, StageBuilder, Start};
 use super::{Action, Context, Desk, FilterSpec, Plugin, Stage, StartError, StartPhase, StartReason};
 use crate::FailurePolicy;
 use crate::chain::Play;
+use crate::inject::{Injector, hooks};
 use crate::vm::{Allowed, Broke, Failed, Recipe, Used, Vm};
 use crate::world::{Random, VirtualClock};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ impl Stage {
         desk.level = builder.level;
         desk.proxy = builder.proxy;
         desk.answers = builder.answers;
+        let inject = Injector::new(&builder.injected, builder.seed, &mut desk.answers);
         let memory = builder.memory.min(desk.profile.memory_limit);
         let mut recipes: Vec<Arc<Recipe>> = Vec::new();
         let mut keys: Vec<(usize, &FilterSpec)> = Vec::new();
@@ -45,12 +47,20 @@ impl Stage {
             let vm = known.unwrap_or(recipes.len());
             if known.is_none() {
                 let (engine, module, env) = (builder.engine.clone(), spec.module.clone(), spec.env.clone());
-                let allowed = Allowed::new(&spec.allowed_capabilities);
-                recipes.push(Arc::new(Recipe { engine, module, memory, fuel: builder.fuel, env, allowed }));
+                let (allowed, hooks) = (Allowed::new(&spec.allowed_capabilities), Vec::new());
+                let fuel = builder.fuel;
+                recipes.push(Arc::new(Recipe { engine, module, memory, fuel, env, allowed, hooks }));
                 keys.push((vm, spec));
             }
             let plugin = plugin(spec, vm, &mut desk);
             desk.plugins.push(plugin);
+        }
+        for (number, recipe) in recipes.iter_mut().enumerate() {
+            // Nobody else has it yet.
+            if let Some(recipe) = Arc::get_mut(recipe) {
+                let of_vm = |filter| desk.plugins.get(filter).is_some_and(|p: &Plugin| p.vm == number);
+                recipe.hooks = hooks(&builder.injected, of_vm);
+            }
         }
         let (vms, workers) = (recipes.len(), builder.workers);
         let main = (builder.start == Start::LikeEnvoy).then_some(workers);
@@ -73,7 +83,7 @@ impl Stage {
         desk.faults.clear();
         let start_logs = std::mem::take(&mut desk.logs);
         desk.made.clear();
-        Ok(Stage { slots, desk, begun: false, start_logs })
+        Ok(Stage { slots, desk, begun: false, start_logs, inject })
     }
 
     /// Makes dead VMs anew where the policy says so and the back-off has passed (docs/envoy.md 2.12).
@@ -229,7 +239,7 @@ fn configure(vm: &mut Vm, filter: usize, desk: &mut Box<Desk>) -> Result<(), Fai
             Ok(None) => Ok(()),
             Ok(Some(0)) => Err((phase, StartReason::Refused)),
             Ok(Some(_)) => Ok(()),
-            Err(Broke { kind, text }) => Err((phase, StartReason::Fault { kind, text })),
+            Err(Broke { kind, text, .. }) => Err((phase, StartReason::Fault { kind, text })),
         }
     };
     step(desk, StartPhase::ContextCreate)?;

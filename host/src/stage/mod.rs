@@ -21,6 +21,7 @@ pub(crate) use property::{property, view};
 
 use crate::Engine;
 use crate::chain::Play;
+use crate::inject::Injector;
 use std::time::Duration;
 use tamis_traffic::{Exchange, Log, Playback};
 
@@ -36,6 +37,8 @@ pub struct Stage {
     /// The recorded clock has found its first exchange.
     begun: bool,
     start_logs: Vec<Log>,
+    /// None where no fault is injected that each play has to look after.
+    inject: Option<Box<Injector>>,
 }
 
 impl Stage {
@@ -61,10 +64,33 @@ impl Stage {
         }
         self.desk.deal();
         self.revive();
+        if self.inject.is_some() {
+            self.play_injected(exchange, playback);
+        } else {
+            let mut play = self.player(playback);
+            play.exchange = Some(exchange);
+            play.run(exchange);
+        }
+        self.take_back(playback);
+    }
+
+    /// With clients that leave and callouts that fail.
+    #[cold]
+    fn play_injected(&mut self, exchange: &Exchange, playback: &mut Playback) {
+        let leaves = self.inject.as_mut().and_then(|inject| inject.leaves());
         let mut play = self.player(playback);
         play.exchange = Some(exchange);
-        play.run(exchange);
-        self.take_back(playback);
+        match leaves {
+            None => play.run(exchange),
+            Some((number, moment)) => {
+                if play.run_until_left(exchange, moment) {
+                    playback.injected.push(number);
+                }
+            }
+        }
+        if let Some(inject) = &mut self.inject {
+            inject.struck(&mut playback.injected);
+        }
     }
 
     /// Lets the virtual clock run: ticks and callouts that fall due are delivered.

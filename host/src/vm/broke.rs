@@ -10,6 +10,8 @@ use wasmtime::{Trap, WasmBacktrace};
 pub(crate) struct Broke {
     pub(crate) kind: FaultKind,
     pub(crate) text: String,
+    /// The number of the fault that was asked for.
+    pub(crate) injected: Option<usize>,
 }
 
 /// The second failure channel of host functions: not a status for the filter but the end of the playback.
@@ -26,7 +28,17 @@ impl std::error::Error for HostEnd {}
 
 impl Broke {
     pub(crate) fn new(kind: FaultKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+        Self { kind, text: text.into(), injected: None }
+    }
+
+    /// The user asked for it.
+    pub(crate) fn injected(kind: FaultKind, number: usize, text: impl Into<String>) -> Self {
+        Self { injected: Some(number), ..Self::new(kind, text) }
+    }
+
+    /// There is no memory, because that was asked for.
+    pub(crate) fn starved(number: usize) -> Self {
+        Self::injected(FaultKind::InjectedOutOfMemory, number, "wanted memory and got none, as asked for")
     }
 
     /// Tells a trap from used-up fuel, refused memory and an end made by a host function.
@@ -46,6 +58,9 @@ impl Broke {
         }
         let place = place(error);
         if let Some(wanted) = guest.limits.refused.take() {
+            if let Some(number) = guest.limits.starved() {
+                return Self::starved(number);
+            }
             let limit = guest.limits.memory();
             let text =
                 format!("asked for {wanted} bytes of memory, the limit is {limit}, then trapped{place}");

@@ -1,7 +1,7 @@
 //! The filter's exports, looked up once.
 
 use super::Allowed;
-use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
+use wasmtime::{Func, Instance, Store, TypedFunc, WasmParams, WasmResults};
 
 macro_rules! callbacks {
     ($($field:ident = $name:literal, ($($param:ty),*) -> $result:ty;)*) => {
@@ -14,6 +14,18 @@ macro_rules! callbacks {
             /// Looks up everything that the instance exports and that may be called.
             pub(super) fn of<T: 'static>(instance: &Instance, store: &mut Store<T>, allowed: &Allowed) -> Self {
                 Self { $($field: find(instance, store, $name).filter(|_| allowed.has($name)),)* }
+            }
+
+            /// Puts another function of the same type in the place of an export, if there is such an export.
+            pub(super) fn replace<T: 'static>(
+                &mut self,
+                name: &str,
+                store: &mut Store<T>,
+                other: impl Fn(&mut Store<T>, Func) -> Func,
+            ) {
+                $(if name == $name && let Some(callback) = self.$field.take() {
+                    self.$field = other(store, *callback.func()).typed(&*store).ok();
+                })*
             }
         }
     };

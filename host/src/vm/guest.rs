@@ -43,7 +43,7 @@ impl Guest {
             allocate: None,
             door: Door::Starting,
             abi,
-            limits: Limits { memory, grown: 0, refused: None },
+            limits: Limits { memory, grown: 0, refused: None, starved: None },
             env,
         }
     }
@@ -57,11 +57,22 @@ pub(crate) struct Limits {
     pub(crate) grown: u64,
     /// The size in bytes that was refused last.
     pub(crate) refused: Option<u64>,
+    /// The injected fault that took its memory away.
+    starved: Option<usize>,
 }
 
 impl Limits {
     pub(crate) fn memory(&self) -> u64 {
         self.memory
+    }
+
+    /// No memory beyond these bytes, by the injected fault of this number.
+    pub(crate) fn starve(&mut self, size: u64, number: usize) {
+        (self.memory, self.starved) = (size, Some(number));
+    }
+
+    pub(crate) fn starved(&self) -> Option<usize> {
+        self.starved
     }
 }
 

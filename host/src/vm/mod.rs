@@ -25,6 +25,8 @@ pub(crate) struct Vm {
     pub(crate) dead: bool,
     /// It ended because this host lacks something: it may be made anew without asking the policy.
     pub(crate) ended_by_tool: bool,
+    /// It ended because the user asked for it: what follows is not the filter's doing.
+    pub(crate) ended_by_injection: bool,
     /// When it was loaded, wall nanoseconds (for the back-off of reloads).
     pub(crate) loaded: u64,
     next_context: u32,
@@ -64,6 +66,7 @@ impl Vm {
         result.map(Some).inspect_err(|broke| {
             self.dead = true;
             self.ended_by_tool = broke.kind.blame() == tamis_traffic::Blame::Tool;
+            self.ended_by_injection = broke.injected.is_some();
         })
     }
 

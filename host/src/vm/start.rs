@@ -2,6 +2,7 @@
 
 use super::{Allowed, Broke, Callbacks, Door, Guest, Used, Vm, enter};
 use crate::engine::{Engine, one_line};
+use crate::inject::Hook;
 use crate::module::{MemorySource, Module};
 use crate::stage::{Desk, StartPhase, StartReason};
 use crate::{calls, wasi};
@@ -15,6 +16,8 @@ pub(crate) struct Recipe {
     pub(crate) fuel: u64,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) allowed: Allowed,
+    /// Faults that strike its callbacks.
+    pub(crate) hooks: Vec<Hook>,
 }
 
 /// A step of the start and why it failed.
@@ -49,13 +52,25 @@ impl Vm {
             None => link(one_line(&e)),
         })?;
         handles(recipe, &mut store, &instance).map_err(link)?;
-        let calls = Callbacks::of(&instance, &mut store, &recipe.allowed);
+        let mut calls = Callbacks::of(&instance, &mut store, &recipe.allowed);
+        for hook in &recipe.hooks {
+            calls.replace(hook.phase(), &mut store, |store, callback| hook.before(store, callback));
+        }
         let loaded = desk.clock.wall();
         initialize(&mut store, &instance, fuel, desk)?;
         let guest = store.data_mut();
         guest.door = Door::Open;
         guest.limits.grown = 0;
-        Ok(Vm { store, calls, fuel, dead: false, ended_by_tool: false, loaded, next_context: 0 })
+        Ok(Vm {
+            store,
+            calls,
+            fuel,
+            dead: false,
+            ended_by_tool: false,
+            ended_by_injection: false,
+            loaded,
+            next_context: 0,
+        })
     }
 }
 

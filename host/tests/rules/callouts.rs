@@ -35,7 +35,7 @@ pub(crate) const HEADERS: &str = r#"(data (i32.const 4096)
 pub(crate) const BLOCK: &str = "(i32.const 4096) (i32.const 61)";
 
 /// Calls `cluster` in the request's headers and pauses; on the answer logs what it got and then runs `then`.
-fn caller(cluster: &str, timeout: u32, then: &str) -> String {
+pub(crate) fn caller(cluster: &str, timeout: u32, then: &str) -> String {
     format!(
         r#"{HEADERS}
         (global $stream (mut i32) (i32.const 0))
@@ -55,7 +55,7 @@ fn scripted(body: &str) -> Stage {
     builder(body).answers(Box::new(Script)).clock(Clock::Fixed(0)).build().unwrap()
 }
 
-const RESUME: &str =
+pub(crate) const RESUME: &str =
     "(call $num (call $effective (global.get $stream))) (call $num (call $continue (i32.const 0)))";
 
 #[test]

@@ -7,6 +7,7 @@ mod bodies;
 mod callouts;
 mod failure;
 mod headers;
+mod inject;
 mod lifecycle;
 mod profiles;
 mod replies;

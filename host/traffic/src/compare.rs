@@ -70,7 +70,8 @@ fn judge<'a>(playback: &'a Playback, verdict: &Verdict) -> (Kind, Option<&'a Fau
             // What follows a fault of ours or of the recording may be its consequence.
             Blame::Tool | Blame::Capture | Blame::Environment => return (Kind::Unclear, Some(fault)),
             // A filter must survive a callout that fails: whether it does is still to be seen.
-            Blame::Expectation => unclear = unclear.or(Some(fault)),
+            // So it must with what was injected.
+            Blame::Expectation | Blame::Injection => unclear = unclear.or(Some(fault)),
         }
     }
     if unclear.is_some() {

@@ -11,6 +11,7 @@ mod exchange;
 pub mod expect;
 pub mod grpc;
 mod headers;
+pub mod inject;
 mod own;
 mod playback;
 mod property;

@@ -23,6 +23,8 @@ pub struct Playback {
     pub logs: Vec<Log>,
     /// What went wrong, whoever's fault, in order.
     pub faults: Vec<Fault>,
+    /// Numbers of the injected faults that struck in it, in order; one may strike more than once.
+    pub injected: Vec<usize>,
 }
 
 impl Playback {
@@ -36,6 +38,7 @@ impl Playback {
         self.callouts.clear();
         self.logs.clear();
         self.faults.clear();
+        self.injected.clear();
     }
 }
 
@@ -70,6 +73,10 @@ pub struct FilterTrace {
     pub answered: bool,
     /// It broke: trapped, ran out of its limits, or its VM was dead.
     pub broke: bool,
+    /// A fault was injected into it, or killed its VM before: what it would have done is not known.
+    pub injected: bool,
+    /// Its VM was dead and its policy let the exchange pass without it.
+    pub skipped: bool,
     /// What its code cost.
     pub cost: Cost,
 }
@@ -174,6 +181,8 @@ pub enum Blame {
     Environment,
     /// Tamis itself.
     Tool,
+    /// Nobody: the user asked for it (`--inject`).
+    Injection,
 }
 
 macro_rules! faults {
@@ -224,6 +233,14 @@ faults! {
     BadHeaders = "bad-headers", Filter;
     /// A callout that nobody answers in the test.
     UnansweredCallout = "unanswered-callout", Expectation;
+    /// A trap that was asked for.
+    InjectedTrap = "injected-trap", Injection;
+    /// The filter got no memory, because that was asked for.
+    InjectedOutOfMemory = "injected-out-of-memory", Injection;
+    /// An injected fault killed the filter's VM earlier; policy decided about this exchange.
+    InjectedDeadVm = "injected-dead-vm", Injection;
+    /// The client went away, because that was asked for.
+    ClientAbort = "client-abort", Injection;
     /// The exchange lacks what playing needs (no request half).
     NotPlayable = "not-playable", Capture;
     /// The filter used something this version of the host does not have.

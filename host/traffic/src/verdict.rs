@@ -19,8 +19,8 @@ pub enum Kind {
     Changed,
     /// A filter answered instead of the upstream.
     Answered,
-    /// Nothing can be said of the filter: the capture, the test, the machine or Tamis lacks something.
-    /// [`Verdict::fault`] says what.
+    /// Nothing can be said of the filter: the capture, the test, the machine or Tamis lacks something, or a fault
+    /// was injected. [`Verdict::fault`] says what.
     Unclear,
     /// A filter broke: it trapped, ran out of its limits, hung, or sent what the proxy refuses.
     Broke,
@@ -47,6 +47,8 @@ impl Kind {
     pub const fn of_filter(trace: &FilterTrace) -> Option<Kind> {
         if trace.broke {
             Some(Kind::Broke)
+        } else if trace.injected {
+            Some(Kind::Unclear)
         } else if trace.answered {
             Some(Kind::Answered)
         } else if trace.request_changed || trace.response_changed {

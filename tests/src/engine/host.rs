@@ -1,8 +1,8 @@
 //! Rows played by our host.
 
 use super::{Observed, VM_PREFIX, real::configuration};
-use crate::peer::{BETWEEN, CUT, PAUSE, Seen};
-use crate::row::{self, Act, End, Filter, Grpc, Piece, Policy, Row, Step};
+use crate::peer::{BETWEEN, CUT, LEFT, PAUSE, Seen};
+use crate::row::{self, Act, End, Filter, Grpc, Leaves, Piece, Policy, Row, Step};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,6 +33,14 @@ pub fn play(engine: &Engine, guest: &Module, name: &str, row: &Row) -> Result<Ob
         .proxy(row.proxy.properties())
         // The level that Envoy is started with.
         .log_level(LogLevel::Warn);
+    if let Some(leaves) = row.exchanges.first().and_then(|step| step.leaves) {
+        let spec = match leaves {
+            Leaves::Held => "client-abort@request_headers",
+            Leaves::Waiting => "client-abort",
+            Leaves::Answered => "client-abort@response_body",
+        };
+        builder = builder.inject(0, spec.parse()?, None);
+    }
     for filter in &row.chain {
         builder = builder.filter(spec(name, filter, guest));
     }
@@ -213,6 +221,9 @@ fn request_seen(message: &Message, bodiless: bool) -> Seen {
 }
 
 fn client_seen(playback: &Playback, step: &Step) -> Seen {
+    if step.leaves.is_some() {
+        return Seen { start: LEFT.into(), ..Seen::default() };
+    }
     let Some(reply) = playback.reply.get() else {
         let start = match playback.outcome {
             Outcome::Stuck | Outcome::Open => "no answer in time",

@@ -2,9 +2,9 @@
 
 use super::http2;
 use super::message::{Ended, Seen, read};
-use crate::row::{Piece, Step};
+use crate::row::{Leaves, Piece, Step};
 use anyhow::Result;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -14,6 +14,10 @@ const FIRST: Duration = Duration::from_millis(2500);
 const PATIENCE: Duration = Duration::from_millis(400);
 /// Until an upgrade is answered.
 const ANSWERED: Duration = Duration::from_millis(150);
+/// How long a client stays that leaves: until its request is where it is held.
+const STAY: Duration = Duration::from_millis(100);
+/// What such a client saw.
+pub(crate) const LEFT: &str = "left";
 /// Between two pieces of a body, so that each arrives alone.
 const BETWEEN: Duration = Duration::from_millis(30);
 
@@ -48,6 +52,13 @@ pub fn exchange(proxy: SocketAddr, step: &Step) -> Result<Seen> {
     }
     // A proxy that answers early closes early; its answer still counts.
     let _ = send(&mut stream, bytes, step);
+    if let Some(leaves) = step.leaves {
+        match leaves {
+            Leaves::Answered => some_body(&mut stream)?,
+            Leaves::Held | Leaves::Waiting => std::thread::sleep(STAY),
+        }
+        return Ok(Seen { start: LEFT.into(), ..Seen::default() });
+    }
     let bodiless = step.method() == "HEAD";
     let (ended, mut seen) = read(&mut stream, FIRST, PATIENCE, bodiless);
     match ended {
@@ -56,6 +67,18 @@ pub fn exchange(proxy: SocketAddr, step: &Step) -> Result<Seen> {
         Ended::Nothing => seen.start = "no answer in time".into(),
     }
     Ok(seen)
+}
+
+/// Reads until there is more than the head of the answer.
+fn some_body(stream: &mut TcpStream) -> Result<()> {
+    stream.set_read_timeout(Some(FIRST))?;
+    let (mut seen, mut piece) = (Vec::new(), [0; 1024]);
+    while !seen.windows(4).any(|w| w == b"\r\n\r\n") || seen.ends_with(b"\r\n\r\n") {
+        let size = stream.read(&mut piece)?;
+        anyhow::ensure!(size > 0, "the answer ended in its head");
+        seen.extend_from_slice(&piece[..size]);
+    }
+    Ok(())
 }
 
 fn send(stream: &mut TcpStream, mut bytes: Vec<u8>, step: &Step) -> std::io::Result<()> {

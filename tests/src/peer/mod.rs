@@ -8,6 +8,7 @@ mod message;
 mod tcp;
 mod upstream;
 
+pub(crate) use client::LEFT;
 pub use client::exchange;
 pub use message::{CUT, Seen};
 pub(crate) use tcp::BETWEEN;

@@ -126,7 +126,7 @@ fn give(stream: &mut TcpStream, answer: &Answer) -> std::io::Result<bool> {
     bytes.extend_from_slice(b"\r\n");
     for (i, piece) in answer.body.iter().enumerate() {
         if i > 0 {
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(Duration::from_millis(answer.between));
         }
         bytes.extend_from_slice(&super::client::piece(piece, answer.chunked));
         stream.write_all(&bytes)?;

@@ -10,15 +10,17 @@ use crate::plan::{FilterPlan, Loaded, Source, read_file};
 use crate::report::{Failed, Files, TestDone, shown};
 use crate::ui::Ui;
 use crate::verb::engine::{self, Player};
+use crate::verb::inject::Faults;
 use crate::verb::play::start;
 use crate::verb::replay::unreadable;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tamis_host::{Clock, Engine, FilterSpec, Profile, Stage};
+use tamis_host::{Clock, Engine, FilterSpec, Profile, Stage, StageBuilder};
 use tamis_referee::Chain;
 use tamis_traffic::expect::{
     self, CheckResult, Checker, Config, FilterRef, Located, RuleAnswer, Spot, TrafficTest,
 };
+use tamis_traffic::inject::Exchanges;
 use tamis_traffic::read::{self, ReadOptions};
 use tamis_traffic::redact::Secrets;
 use tamis_traffic::{Exchange, Playback};
@@ -41,6 +43,7 @@ fn only_ours(path: &Path, test: &TrafficTest) -> Result<()> {
     let asked = [
         ("host.buffer_limit", test.host.buffer_limit.is_some()),
         ("host.properties", test.host.properties.is_some()),
+        ("host.inject", !test.host.inject.is_empty()),
         ("allowed_capabilities", test.chain.iter().any(|f| !f.allowed_capabilities.is_empty())),
         ("an answer of gRPC or with addresses", !test.callouts.iter().all(spoken)),
     ];
@@ -88,13 +91,20 @@ impl Runner {
 
     /// Plays the captures and what the test sends, and says what held.
     pub(super) fn run(&mut self, path: &Path, test: &TrafficTest, ui: &mut Ui) -> Result<Vec<TestDone>> {
-        let player = self.player(path, test, ui)?;
+        let specs = test
+            .chain
+            .iter()
+            .map(|filter| Ok(self.spec(path, test, filter)?.0))
+            .collect::<Result<Vec<_>>>()?;
+        let faults = faults(path, test, &specs)?;
+        let player = self.player(path, test, specs, &faults, ui)?;
         let captures: Vec<PathBuf> = test.captures.iter().map(|c| beside(path, &c.value)).collect();
         let files = Files::new(captures.iter().map(PathBuf::as_path));
         let mut checker = Checker::new(test);
         let mut engines =
             Engines { path, files: &files, compared: 0, differing: 0, failures: Vec::new(), ran: false };
-        self.play(player, path, test, &captures, &mut checker, &mut engines)?;
+        let exchanges = faults.exchanges(test.host.seed.unwrap_or(0));
+        self.play(player, path, test, &captures, exchanges, &mut checker, &mut engines)?;
         let mut results: Vec<TestDone> =
             checker.finish().into_iter().map(|result| done(path, &files, result)).collect();
         results.extend(engines.finish());
@@ -102,7 +112,14 @@ impl Runner {
     }
 
     /// What plays the test.
-    fn player(&self, path: &Path, test: &TrafficTest, ui: &mut Ui) -> Result<Box<dyn Player>> {
+    fn player(
+        &self,
+        path: &Path,
+        test: &TrafficTest,
+        specs: Vec<FilterSpec>,
+        faults: &Faults,
+        ui: &mut Ui,
+    ) -> Result<Box<dyn Player>> {
         let mut theirs = Vec::new();
         if self.which != EngineArg::Wasmtime {
             only_ours(path, test)?;
@@ -130,7 +147,7 @@ impl Runner {
             chain
         };
         let profile = self.profile(path, test)?;
-        engine::player(self.which, |ui| self.stage(path, test, ui), chain, &profile, ui)
+        engine::player(self.which, |ui| self.stage(path, test, specs, faults, ui), chain, &profile, ui)
     }
 
     fn profile(&self, path: &Path, test: &TrafficTest) -> Result<Profile> {
@@ -144,7 +161,14 @@ impl Runner {
         Ok(profile)
     }
 
-    fn stage(&self, path: &Path, test: &TrafficTest, ui: &mut Ui) -> Result<Stage> {
+    fn stage(
+        &self,
+        path: &Path,
+        test: &TrafficTest,
+        specs: Vec<FilterSpec>,
+        faults: &Faults,
+        ui: &mut Ui,
+    ) -> Result<Stage> {
         let mut builder = Stage::builder(&self.engine)
             .seed(test.host.seed.unwrap_or(0))
             .clock(match test.host.clock {
@@ -156,10 +180,8 @@ impl Runner {
         if let Some(properties) = &test.host.properties {
             builder = builder.proxy(properties.clone());
         }
-        for filter in &test.chain {
-            builder = builder.filter(self.spec(path, test, filter)?.0);
-        }
-        start(builder, ui)
+        builder = specs.into_iter().fold(builder, StageBuilder::filter);
+        start(faults.put_into(builder), ui)
     }
 
     fn spec(&self, path: &Path, test: &TrafficTest, filter: &FilterRef) -> Result<(FilterSpec, &[u8])> {
@@ -194,10 +216,12 @@ impl Runner {
         path: &Path,
         test: &TrafficTest,
         captures: &[PathBuf],
+        mut exchanges: Exchanges,
         checker: &mut Checker,
         engines: &mut Engines<'_>,
     ) -> Result<()> {
-        let mut playback = Playback::default();
+        // What was struck is not shown: a test says what has to hold, not what happened.
+        let (mut playback, mut struck) = (Playback::default(), Vec::new());
         if !captures.is_empty() {
             let spot = test.captures.first().map(|c| c.at).unwrap_or_default();
             let bad = |e| at(path, spot, unreadable(e));
@@ -211,15 +235,20 @@ impl Runner {
                 for message in halves.into_iter().flatten() {
                     test.host.chunks.apply(&mut message.body);
                 }
+                struck.clear();
+                exchanges.change(&mut exchange, &mut struck);
                 player.play(&exchange, &mut playback)?;
                 engines.see(&exchange, player.as_ref());
                 checker.see(&exchange, &playback);
             }
         }
         for (index, sent) in test.send.iter().enumerate() {
-            player.play(&sent.exchange, &mut playback)?;
-            engines.see(&sent.exchange, player.as_ref());
-            checker.see_sent(index, &sent.exchange, &playback);
+            let mut exchange = sent.exchange.clone();
+            struck.clear();
+            exchanges.change(&mut exchange, &mut struck);
+            player.play(&exchange, &mut playback)?;
+            engines.see(&exchange, player.as_ref());
+            checker.see_sent(index, &exchange, &playback);
         }
         player.leave(&mut playback);
         Ok(())
@@ -270,6 +299,14 @@ impl Engines<'_> {
             seconds: 0.0,
         })
     }
+}
+
+/// The faults of a test, with the filters that they are for.
+fn faults(path: &Path, test: &TrafficTest, specs: &[FilterSpec]) -> Result<Faults> {
+    let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    let all: Vec<_> = test.host.inject.iter().map(|one| one.value.clone()).collect();
+    let spot = test.host.inject.first().map(|one| one.at).unwrap_or_default();
+    Faults::find(all, &names).map_err(|failure| at(path, spot, failure))
 }
 
 /// A path in a test starts at the test's own folder.

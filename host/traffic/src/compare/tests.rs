@@ -218,6 +218,8 @@ fn a_filter_is_judged_by_its_trace() {
             FilterTrace { reached: true, request_changed: true, answered: true, ..trace() },
             Some(Kind::Answered),
         ),
+        (FilterTrace { reached: true, injected: true, ..trace() }, Some(Kind::Unclear)),
+        (FilterTrace { skipped: true, ..trace() }, None),
         (FilterTrace { reached: true, answered: true, broke: true, ..trace() }, Some(Kind::Broke)),
     ] {
         assert_eq!(Kind::of_filter(&trace), kind);

@@ -8,6 +8,7 @@ use super::node::{self, Node, Value};
 use super::send;
 use super::test::{CalloutRule, Chunks, Clock, Config, FilterRef, Host, TrafficTest};
 use crate::PropertyValue;
+use crate::inject::{InjectError, Injection};
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,8 +18,16 @@ pub const MAX_TEST_BYTES: usize = 1 << 20;
 pub(super) const TOP_KEYS: &[&str] =
     &["filter", "config", "chain", "capture", "host", "callouts", "expect", "send"];
 pub(super) const CHAIN_KEYS: &[&str] = &["name", "filter", "config", "allowed_capabilities"];
-pub(super) const HOST_KEYS: &[&str] =
-    &["profile", "clock", "seed", "chunks", "buffer_limit", "allow_on_headers_stop_iteration", "properties"];
+pub(super) const HOST_KEYS: &[&str] = &[
+    "profile",
+    "clock",
+    "seed",
+    "chunks",
+    "buffer_limit",
+    "allow_on_headers_stop_iteration",
+    "properties",
+    "inject",
+];
 pub(super) const CALLOUT_KEYS: &[&str] = &["cluster", "path", "answer"];
 pub(super) const ANSWER_KEYS: &[&str] = &[
     "status",
@@ -159,6 +168,7 @@ fn host(node: &Node) -> Result<Host, Problem> {
         buffer_limit: fields.read("buffer_limit", number("buffer_limit"))?,
         allow_on_headers_stop_iteration: fields.read("allow_on_headers_stop_iteration", flag)?,
         properties: fields.read("properties", properties)?,
+        inject: fields.read("inject", |node| list(node, injection))?.unwrap_or_default(),
     })
 }
 
@@ -172,6 +182,18 @@ fn properties(node: &Node) -> Result<PropertyValue, Problem> {
     let json: serde_json::Value =
         serde_json::from_str(&json).map_err(|e| Problem::new(node.at, e.to_string()))?;
     Ok((&json).into())
+}
+
+fn injection(node: &Node) -> Result<Located<Injection>, Problem> {
+    let text = node.as_text("a fault to inject")?;
+    let value = text.parse().map_err(|error: InjectError| {
+        let problem = Problem::new(node.at, format!("cannot read the fault `{text}`: {error}"));
+        match error.hint() {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    })?;
+    Ok(Located { value, at: node.at })
 }
 
 fn clock(node: &Node) -> Result<Clock, Problem> {

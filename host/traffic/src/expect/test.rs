@@ -2,6 +2,7 @@
 
 use super::check::Check;
 use super::error::{Located, Spot};
+use crate::inject::Injection;
 use crate::{Body, Callout, Exchange, GrpcReply, Message, PropertyValue};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -65,6 +66,8 @@ pub struct Host {
     pub allow_on_headers_stop_iteration: Option<Located<bool>>,
     /// What the proxy is and no recording tells: a tree of properties.
     pub properties: Option<PropertyValue>,
+    /// Faults that are injected, whoever is to blame for what follows.
+    pub inject: Vec<Located<Injection>>,
 }
 
 /// The clock of a test.

@@ -417,3 +417,16 @@ fn the_schema_has_exactly_the_keys_that_are_read() {
         assert!(schema["$defs"].get(name).is_some(), "{name}");
     }
 }
+
+#[test]
+fn injected_faults_are_read_with_the_place_of_a_mistake() {
+    let test = good(
+        "filter: .\ncapture: c\nhost: { inject: [\"trap@log:2/a\", split-chunks] }\nexpect: [{name: x, faults: none}]",
+    );
+    let texts: Vec<_> = test.host.inject.iter().map(|one| one.value.to_string()).collect();
+    assert_eq!(texts, ["trap@log:2/a", "split-chunks"]);
+    let text = "filter: .\ncapture: c\nhost: { inject: [split-chunk] }\nexpect: [{name: x, faults: none}]";
+    let error = TrafficTest::parse(Path::new("t.yaml"), text).unwrap_err();
+    assert_eq!((error.at.line, error.hint.as_deref()), (3, Some("did you mean `split-chunks`?")));
+    assert!(error.to_string().contains("unknown fault `split-chunk`"), "{error}");
+}

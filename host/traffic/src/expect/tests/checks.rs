@@ -165,6 +165,13 @@ fn mismatches_read_well_and_hide_secrets() {
         broke,
         &["faults: expected none, saw trap in `proxy_on_request_headers`: unreachable executed"],
     );
+    let injected = |_: &mut Exchange, playback: &mut Playback| {
+        let (kind, phase) = (FaultKind::InjectedTrap, "proxy_on_request_headers");
+        playback.faults.push(Fault { kind, filter: Some(0), phase, text: "as asked for".to_owned() });
+    };
+    check("faults: none", injected, &[]);
+    check("faults: injected-trap", injected, &[]);
+    check("faults: injected-trap", nothing, &["faults: expected injected-trap, saw none"]);
     check("faults: trap, logs: {contains: panicked}, cost: {fuel: '<= 5000'}", broke, &[]);
     check("faults: [stuck]", nothing, &["faults: expected stuck, saw none"]);
     check("cost: {fuel: '< 5000'}", broke, &["cost fuel: expected < 5000, saw 5000"]);

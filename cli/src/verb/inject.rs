@@ -1,0 +1,136 @@
+//! Injected faults of a replay: the same traffic is played without them beside it, so that what clients get can be
+//! told apart.
+
+use crate::failure::{Code, Failure, Result};
+use crate::plan::nearest;
+use crate::report::{Filter, InjectedTable};
+use tamis_host::{FailurePolicy, Stage, StageBuilder};
+use tamis_traffic::inject::{Exchanges, InjectError, Injection};
+use tamis_traffic::{Exchange, Playback};
+
+/// What `--inject` says, checked against the chain.
+pub(super) struct Faults {
+    all: Vec<(Injection, Option<usize>)>,
+}
+
+impl Faults {
+    /// Reads the texts.
+    pub(super) fn read(texts: &[String]) -> Result<Vec<Injection>> {
+        texts.iter().map(|text| text.parse().map_err(|e| bad(text, &e))).collect()
+    }
+
+    /// Finds the filters that they name.
+    pub(super) fn find(all: Vec<Injection>, filters: &[&str]) -> Result<Self> {
+        let all = all.into_iter().map(|one| {
+            let filter = filter(&one, filters)?;
+            Ok((one, filter))
+        });
+        Ok(Self { all: all.collect::<Result<_>>()? })
+    }
+
+    /// Those that change exchanges.
+    pub(super) fn exchanges(&self, seed: u64) -> Exchanges {
+        let all: Vec<Injection> = self.all.iter().map(|(one, _)| one.clone()).collect();
+        Exchanges::new(&all, seed)
+    }
+
+    /// Their texts, in order.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.all.iter().map(|(one, _)| one.to_string()).collect()
+    }
+
+    /// Gives a stage those that act inside of it.
+    pub(super) fn put_into(&self, builder: StageBuilder) -> StageBuilder {
+        let mine = self.all.iter().enumerate().filter(|(_, (one, _))| !one.changes_exchanges());
+        mine.fold(builder, |builder, (number, (one, filter))| builder.inject(number, one.clone(), *filter))
+    }
+}
+
+fn bad(text: &str, error: &InjectError) -> Failure {
+    let failure =
+        Failure::because(Code::BadInjection, format!("cannot read the fault `{text}`"), error.clone());
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn filter(one: &Injection, names: &[&str]) -> Result<Option<usize>> {
+    let Some(wanted) = &one.filter else {
+        if !one.needs_filter() || names.len() == 1 {
+            return Ok(one.needs_filter().then_some(0));
+        }
+        let failure =
+            Failure::new(Code::BadInjection, format!("`{one}` does not say which filter of the chain"));
+        let first = names.first().unwrap_or(&"NAME");
+        return Err(failure.hint(format!("name it behind a slash, for instance `{one}/{first}`")));
+    };
+    match names.iter().position(|name| name == wanted) {
+        Some(index) => Ok(Some(index)),
+        None => {
+            let failure =
+                Failure::new(Code::BadInjection, format!("`{one}`: no filter `{wanted}` in the chain"));
+            Err(match nearest(wanted, names) {
+                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None => failure.hint(format!("the chain has {}", names.join(", "))),
+            })
+        }
+    }
+}
+
+/// The replay without the faults, and what comes of the comparison.
+pub(super) struct Beside {
+    stage: Stage,
+    exchanges: Exchanges,
+    plain: Playback,
+    struck: Vec<usize>,
+    table: InjectedTable,
+}
+
+impl Beside {
+    /// `stage` is one without faults.
+    pub(super) fn new(
+        faults: &Faults,
+        stage: Stage,
+        seed: u64,
+        filters: &[Filter],
+        policies: &[FailurePolicy],
+    ) -> Self {
+        Self {
+            stage,
+            exchanges: faults.exchanges(seed),
+            plain: Playback::default(),
+            struck: Vec::new(),
+            table: InjectedTable::new(&faults.names(), filters, policies.iter().map(|p| word(*p))),
+        }
+    }
+
+    /// Plays the exchange as it was recorded, then puts the faults into it that belong there.
+    pub(super) fn before(&mut self, exchange: &mut Exchange) {
+        self.stage.play(exchange, &mut self.plain);
+        self.struck.clear();
+        self.exchanges.change(exchange, &mut self.struck);
+    }
+
+    /// Completes the playback with what struck outside of the host, and counts.
+    pub(super) fn after(&mut self, playback: &mut Playback) {
+        playback.injected.append(&mut self.struck);
+        playback.injected.sort_unstable();
+        playback.injected.dedup();
+        self.table.add(&self.plain, playback);
+    }
+
+    /// The counts.
+    pub(super) fn finish(self) -> InjectedTable {
+        self.table
+    }
+}
+
+fn word(policy: FailurePolicy) -> &'static str {
+    match policy {
+        FailurePolicy::Closed => "closed",
+        FailurePolicy::Open => "open",
+        FailurePolicy::Reload => "reload",
+        FailurePolicy::LegacyOpen => "legacy-open",
+    }
+}

@@ -39,6 +39,7 @@ codes! {
     FolderInUse = "folder-in-use", Usage, "`tamis new` never writes into a folder that has something in it.";
     BadExpression = "bad-expression", Usage, "`--where` and `where:` are CEL over Envoy's attribute names, for instance `request.path.startsWith(\"/cart\") && response.code >= 500`.";
     BadInjection = "bad-injection", Usage, "`--inject` takes `KIND[@PHASE[:N]][:RATE%][/FILTER]`, for instance `trap@request_headers:3/auth` or `odd-header-bytes:10%`; `tamis replay --help` lists the kinds. In a chain of several filters a trap has to name its filter.";
+    NoCoverage = "no-coverage", Unreadable, "Coverage needs the filter's line tables (DWARF) and source files of its own. `tamis replay --filter FOLDER --coverage PATH` builds a package with both; a wasm file has to be built with `debug = 1` and `strip = false`.";
     BadChain = "bad-chain", Usage, "A chain file is YAML: a list `filters:` of entries with `filter`, and optional `name`, `config`, `root-id`, `vm-id`, `vm-config`, `env`, `policy`.";
     BuildFailed = "build-failed", Build, "cargo could not build the filter; its messages stand above.";
     MissingTarget = "missing-target", Build, "The compiler has no standard library for the wasm target. `tamis doctor --fix` tries `rustup target add`.";

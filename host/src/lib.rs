@@ -8,6 +8,7 @@
 mod callouts;
 mod calls;
 mod chain;
+pub mod coverage;
 mod engine;
 mod headermap;
 mod inject;

@@ -37,6 +37,10 @@ pub struct ReplayArgs {
     /// `odd-header-bytes:10%`; may be repeated
     #[arg(long, value_name = "SPEC", long_help = INJECT_HELP)]
     pub inject: Vec<String>,
+    /// Count which lines of the filters' own code the traffic reaches, and write that as LCOV; packages are built
+    /// with debug information for it
+    #[arg(long, value_name = "PATH")]
+    pub coverage: Option<PathBuf>,
     /// Wasm target for packages that are built
     #[arg(long, value_name = "TARGET", env = "TAMIS_TARGET", value_parser = ["wasm32-wasip1", "wasm32-unknown-unknown"])]
     pub target: Option<String>,

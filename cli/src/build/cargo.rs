@@ -1,5 +1,6 @@
 //! Finds filter packages through cargo and has cargo build them.
 
+use super::coverage;
 use super::{Built, Request, TARGET, gate, link, profile, section};
 use crate::failure::{Code, Failure, Result};
 use crate::plan::{Settings, read_file};
@@ -122,13 +123,22 @@ impl Package {
         let target = request.target.as_ref().or(self.settings.target.as_ref()).map_or(TARGET, |t| t);
         let profile = request.profile.as_ref().or(self.settings.profile.as_ref()).map_or("release", |p| p);
         ui.status("Building", &format!("{} v{} for {target} ({profile})", self.name, self.version));
-        let artifact = self.cargo_build(target, profile, ui)?;
-        let linked = link(&read_file(&artifact)?)
-            .map_err(|e| Failure::because(Code::BuildFailed, format!("cannot link `{}`", self.name), e))?;
-        let wasm = section::embed(&linked, &self.name, &self.version);
-        gate(self, &wasm, request.max_size.or(self.settings.max_size.map(|b| b.0)))?;
+        let artifact = self.cargo_build(target, profile, request.coverage, ui)?;
+        let mut wasm = read_file(&artifact)?;
+        let mut max_size = request.max_size.or(self.settings.max_size.map(|b| b.0));
+        if request.coverage {
+            // It never ships, and linking moves code, so that its lines would no longer fit.
+            max_size = None;
+        } else {
+            wasm = link(&wasm).map_err(|e| {
+                Failure::because(Code::BuildFailed, format!("cannot link `{}`", self.name), e)
+            })?;
+        }
+        let wasm = section::embed(&wasm, &self.name, &self.version);
+        gate(self, &wasm, max_size)?;
         let folder = self.target.join("tamis");
-        let path = folder.join(format!("{}.wasm", self.name));
+        let ending = if request.coverage { "coverage.wasm" } else { "wasm" };
+        let path = folder.join(format!("{}.{ending}", self.name));
         // Not over cargo's own file: that one is linked to what cargo thinks it built.
         std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, &wasm)).map_err(|e| {
             Failure::because(Code::CannotWrite, format!("cannot write `{}`", path.display()), e)
@@ -143,13 +153,17 @@ impl Package {
         })
     }
 
-    fn cargo_build(&self, target: &str, profile: &str, ui: &mut Ui) -> Result<PathBuf> {
+    fn cargo_build(&self, target: &str, profile: &str, coverage: bool, ui: &mut Ui) -> Result<PathBuf> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         // The cdylib alone: with an rlib beside it, which native tests need, cargo leaves link-time optimisation out.
         command.args(["rustc", "--lib", "--crate-type", "cdylib"]);
         command.args(["--message-format=json-render-diagnostics", "--target", target]);
-        command.args(["--profile", profile, "--package", &self.name]);
+        match coverage {
+            true => command.args(coverage::arguments(&self.name, profile)),
+            false => command.args(["--profile", profile]),
+        };
+        command.args(["--package", &self.name]);
         if !ui.verbose() {
             command.arg("--quiet");
         }

@@ -1,6 +1,7 @@
 //! From a package to a wasm file that Envoy would load.
 
 mod cargo;
+mod coverage;
 mod link;
 mod profile;
 mod section;
@@ -10,6 +11,7 @@ pub use link::link;
 pub use section::SECTION;
 
 pub(crate) use cargo::target_installed;
+pub(crate) use coverage::is_own;
 
 use crate::failure::{Code, Failure, Result};
 use crate::plan::{Settings, read_file};
@@ -30,6 +32,8 @@ pub struct Request {
     pub profile: Option<String>,
     /// Largest module, bytes.
     pub max_size: Option<u64>,
+    /// For coverage: with debug information and the filter's own code as it was written, in a file of its own.
+    pub coverage: bool,
 }
 
 /// A built filter.

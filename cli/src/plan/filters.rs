@@ -5,6 +5,7 @@ use crate::build::{self, Built, Request};
 use crate::failure::{Code, Failure, Result};
 use crate::ui::Ui;
 use std::path::{Path, PathBuf};
+use tamis_host::coverage::{CoverageError, Covered};
 use tamis_host::{Engine, FailurePolicy, FilterSpec, Module};
 
 /// One filter of the chain to play.
@@ -74,6 +75,8 @@ pub(crate) struct Loaded {
     pub(crate) size: usize,
     /// The module as it was read, for an engine that is not ours.
     pub(crate) wasm: Vec<u8>,
+    /// The module with counters, or why it has none, when coverage was asked for.
+    pub(crate) covered: Option<Result<Covered>>,
 }
 
 impl FilterPlan {
@@ -99,7 +102,16 @@ impl FilterPlan {
                 (label, bytes)
             }
         };
-        let module = Module::load(engine, &bytes).map_err(|e| bad_module(&label, e))?;
+        // Before counters are built in: a damaged module is told as ever.
+        let mut module = Module::load(engine, &bytes).map_err(|e| bad_module(&label, e))?;
+        let mut covered = None;
+        if request.coverage {
+            let with = cover(&label, &bytes, built.as_ref().map(|b| b.folder.as_path()));
+            if let Ok(with) = &with {
+                module = Module::load(engine, with.wasm()).map_err(|e| bad_module(&label, e))?;
+            }
+            covered = Some(with);
+        }
         let name = if !self.name.is_empty() {
             self.name.clone()
         } else if let Some(built) = &built {
@@ -123,8 +135,30 @@ impl FilterPlan {
         if let Some(policy) = self.policy.or_else(|| settings.policy.map(Into::into)) {
             spec.policy = policy;
         }
-        Ok(Loaded { spec, settings, size: bytes.len(), wasm: bytes })
+        Ok(Loaded { spec, settings, size: bytes.len(), wasm: bytes, covered })
     }
+}
+
+/// Builds counters in, for the sources of the package, or for those below the current folder when the module came
+/// as a file.
+fn cover(label: &str, wasm: &[u8], package: Option<&Path>) -> Result<Covered> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let own = |file: &Path| match package {
+        Some(folder) => build::is_own(file, folder),
+        None => file.starts_with(&here),
+    };
+    Covered::new(wasm, &own).map_err(|error| {
+        let hint = match (&error, package) {
+            (CoverageError::NoDebugInfo, _) => {
+                "name the folder of the package, and tamis builds it for coverage; or build the module with `debug = 1` and `strip = false`"
+            }
+            (CoverageError::NoOwnSources { .. }, None) => {
+                "of a wasm file the sources below the current folder are counted: go to the folder of its package"
+            }
+            _ => "a module that cargo built for this package has what is needed",
+        };
+        Failure::because(Code::NoCoverage, format!("cannot take coverage of filter `{label}`"), error).hint(hint)
+    })
 }
 
 /// The failure for a module that the host does not take.

@@ -118,6 +118,9 @@ impl<W: Write> Human<W> {
         if s.engines.ran() {
             let _ = writeln!(text, "{}  {}", strong("engines "), s.engines.line());
         }
+        if let Some(coverage) = &s.coverage {
+            let _ = writeln!(text, "{}  {}", strong("coverage"), coverage.line());
+        }
         let _ = writeln!(text, "{}  {}", strong("cost    "), cost_line(s));
         self.out.write_all(text.as_bytes())
     }
@@ -246,7 +249,9 @@ fn cost_line(s: &Summary) -> String {
             )
         })
         .collect();
-    if !fuel.is_empty() {
+    if s.coverage.is_some() {
+        line.push_str("; with counters built in, so fuel says nothing");
+    } else if !fuel.is_empty() {
         let _ = write!(line, "\n          per exchange: {}", fuel.join("; "));
     }
     line

@@ -151,6 +151,9 @@ fn replayed(s: &Summary) -> Value {
     if !s.injected.faults.is_empty() {
         object["injected"] = s.injected.json();
     }
+    if let Some(coverage) = &s.coverage {
+        object["coverage"] = coverage.json();
+    }
     object
 }
 

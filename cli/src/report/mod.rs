@@ -1,5 +1,6 @@
 //! One kind of event, one file per renderer.
 
+mod coverage;
 mod engines;
 mod event;
 mod human;
@@ -9,6 +10,7 @@ mod junit;
 mod summary;
 mod table;
 
+pub use coverage::CoverageSum;
 pub use engines::{Disagreed, EnginesSum};
 pub use event::{Event, Failed, Filter, Seen, TestDone, TestTotals};
 pub use human::Human;

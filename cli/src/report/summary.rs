@@ -1,5 +1,6 @@
 //! Counts of a replay, gathered while it runs.
 
+use super::coverage::CoverageSum;
 use super::engines::EnginesSum;
 use super::event::{Filter, Seen, shown};
 use super::injected::InjectedTable;
@@ -153,6 +154,8 @@ pub struct Summary {
     pub engines: EnginesSum,
     /// What injected faults did; empty where none was asked for.
     pub injected: InjectedTable,
+    /// What was reached of the filters' code, when that was asked for.
+    pub coverage: Option<CoverageSum>,
     /// What the capture held.
     pub tally: Tally,
     /// Names of the captures.

@@ -13,6 +13,7 @@ pub(super) fn run(args: &BuildArgs, ui: &mut Ui) -> Result<Exit> {
         target: args.target.clone(),
         profile: args.profile.clone(),
         max_size: args.max_size.map(|b| b.0),
+        coverage: false,
     };
     for built in build::all(Path::new("."), &request, ui)? {
         ui.status(

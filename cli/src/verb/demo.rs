@@ -63,6 +63,7 @@ pub(super) fn run(args: &DemoArgs, ui: &mut Ui) -> Result<Exit> {
         secrets: Secrets::Redact,
         reports: &mut reports,
         injected: None,
+        covering: None,
     };
     let played = play.run(Box::new(stage), &mut reader, ui)?;
     reports.finish()?;

@@ -3,6 +3,7 @@
 mod build;
 mod capture;
 mod completions;
+mod coverage;
 mod demo;
 mod doctor;
 mod engine;

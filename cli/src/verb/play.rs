@@ -1,5 +1,6 @@
 //! The loop: read, select, play, compare, count. Used by `replay` and `demo`.
 
+use super::coverage::Covering;
 use super::engine::Player;
 use super::inject::Beside;
 use crate::args::SelectArgs;
@@ -125,6 +126,8 @@ pub(super) struct Play<'a> {
     pub(super) reports: &'a mut Reports,
     /// The faults to inject, by name, and the replay without them.
     pub(super) injected: Option<(Vec<String>, Beside)>,
+    /// Which code is counted, and where that is written to.
+    pub(super) covering: Option<Covering>,
 }
 
 /// How a replay went.
@@ -138,7 +141,7 @@ impl Play<'_> {
     /// Plays everything. Always comes to a summary: what cannot be read is told and left out, an interrupt
     /// ends the loop.
     pub(super) fn run(self, mut player: Box<dyn Player>, reader: &mut Reader, ui: &mut Ui) -> Result<Played> {
-        let Self { select, filters, files, show, secrets, reports, injected } = self;
+        let Self { select, filters, files, show, secrets, reports, injected, covering } = self;
         let (injected, mut beside) = injected.unzip();
         let injected = injected.unwrap_or_default();
         reports.on(&Event::Start { filters, files: &files })?;
@@ -179,6 +182,10 @@ impl Play<'_> {
             if let Some(beside) = &mut beside {
                 beside.after(&mut playback);
             }
+            if covering.is_some() {
+                // Counters use fuel too.
+                playback.filters.iter_mut().for_each(|f| f.cost.fuel = 0);
+            }
             compare_into(&exchange, &playback, &mut verdict);
             route_into(&exchange, &mut route);
             let seen = Seen {
@@ -207,6 +214,7 @@ impl Play<'_> {
         playback.clear();
         player.leave(&mut playback);
         summary.at_end(&playback);
+        summary.coverage = covering.map(Covering::finish).transpose()?;
         summary.injected = beside.map(Beside::finish).unwrap_or_default();
         summary.seconds = begin.elapsed().as_secs_f64();
         summary.play_nanos = u64::try_from(playing.as_nanos()).unwrap_or(u64::MAX);

@@ -1,5 +1,6 @@
 //! `tamis replay`.
 
+use super::coverage::Covering;
 use super::engine::{self, player};
 use super::inject::{Beside, Faults};
 use super::play::{Play, Select, engine, start};
@@ -24,7 +25,8 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
     // Before anything is built: a wrong path should not cost a minute.
     let mut reader = open(&args.captures)?;
     let engine = engine(ui)?;
-    let request = Request { target: args.target.clone(), ..Request::default() };
+    let coverage = args.coverage.is_some();
+    let request = Request { target: args.target.clone(), coverage, ..Request::default() };
     let mut loaded = Vec::new();
     for plan in &plans {
         loaded.push(plan.load(&engine, &request, ui)?);
@@ -41,7 +43,8 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
             host.clock = Clock::Recorded;
         }
     }
-    let (mut specs, mut filters, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut specs, mut covered) = (Vec::new(), Vec::new());
+    let (mut filters, mut theirs) = (Vec::new(), Vec::new());
     for (mut one, plan) in loaded.into_iter().zip(&plans) {
         if let (Some(policy), None) = (host.policy, plan.policy) {
             one.spec.policy = policy;
@@ -58,6 +61,7 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
             }
             theirs.push(engine::filter(&one.spec, &one.wasm));
         }
+        covered.push(one.covered);
         specs.push(one.spec);
     }
     let names: Vec<&str> = filters.iter().map(|f| f.name.as_str()).collect();
@@ -69,7 +73,14 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
         }
         Ok(specs.iter().cloned().fold(builder, StageBuilder::filter))
     };
-    let stage = |ui: &mut Ui| start(faults.put_into(builder(ui)?), ui);
+    let covering = args.coverage.as_deref().map(|path| Covering::new(path, covered, ui)).transpose()?;
+    let stage = |ui: &mut Ui| {
+        let counted = match &covering {
+            Some(covering) => builder(ui)?.coverage(covering.counters()),
+            None => builder(ui)?,
+        };
+        start(faults.put_into(counted), ui)
+    };
     let player = player(args.engine, stage, || Chain::new(theirs), &host.profile, ui)?;
     let injected = match args.inject.is_empty() {
         true => None,
@@ -88,6 +99,7 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
         secrets: if args.secrets { Secrets::Show } else { Secrets::Redact },
         reports: &mut reports,
         injected,
+        covering,
     };
     let played = play.run(player, &mut reader, ui)?;
     reports.finish()?;
@@ -127,6 +139,7 @@ fn only_ours(args: &ReplayArgs) -> Result<()> {
     let asked = [
         ("--callouts", !args.callouts.is_empty()),
         ("--inject", !args.inject.is_empty()),
+        ("--coverage", args.coverage.is_some()),
         ("--buffer-limit", args.host.buffer_limit.is_some()),
         ("--properties", args.host.properties.is_some()),
     ];

@@ -3,6 +3,7 @@
 mod bad_captures;
 mod bad_filters;
 mod capture;
+mod coverage;
 mod engines;
 mod exit_codes;
 mod flow;

@@ -2,6 +2,7 @@
 
 use super::{FilterSpec, Stage, StartError};
 use crate::callouts::{Answers, Nobody};
+use crate::coverage::Counters;
 use crate::inject::Planned;
 use crate::{Engine, Profile};
 use tamis_traffic::inject::Injection;
@@ -43,7 +44,7 @@ pub const WORKERS_LIMIT: usize = 256;
 ///
 /// Starts with: no filter; the profile of Envoy 1.40; the recorded clock; seed 0; 500 million units of fuel for a
 /// callback (if the engine counts fuel); 1 GiB of memory for a VM; no answer to any callout; log level info;
-/// each VM started once; one worker; no injected faults.
+/// each VM started once; one worker; no injected faults; no coverage.
 pub struct StageBuilder {
     pub(crate) engine: Engine,
     pub(crate) profile: Profile,
@@ -58,6 +59,7 @@ pub struct StageBuilder {
     pub(crate) workers: usize,
     pub(crate) proxy: PropertyValue,
     pub(crate) injected: Vec<Planned>,
+    pub(crate) counters: Option<Counters>,
 }
 
 impl StageBuilder {
@@ -76,6 +78,7 @@ impl StageBuilder {
             workers: 1,
             proxy: PropertyValue::Map(Vec::new()),
             injected: Vec::new(),
+            counters: None,
         }
     }
 
@@ -156,6 +159,14 @@ impl StageBuilder {
     /// [`Exchanges`](tamis_traffic::inject::Exchanges).
     pub fn inject(mut self, number: usize, fault: Injection, filter: Option<usize>) -> Self {
         self.injected.push(Planned { number, fault, filter });
+        self
+    }
+
+    /// Reads the counters that [`Covered`](crate::coverage::Covered) built into modules, when a VM ends and at
+    /// [`Stage::shutdown`]. Costs mean nothing then: counters use fuel, so a callback may use twenty times of what
+    /// was said.
+    pub fn coverage(mut self, counters: &Counters) -> Self {
+        self.counters = Some(counters.clone());
         self
     }
 

@@ -4,6 +4,7 @@ use super::builder::{Clock, StageBuilder, Start};
 use super::{Action, Context, Desk, FilterSpec, Plugin, Stage, StartError, StartPhase, StartReason};
 use crate::FailurePolicy;
 use crate::chain::Play;
+use crate::coverage::FUEL_FACTOR;
 use crate::inject::{Injector, hooks};
 use crate::vm::{Allowed, Broke, Failed, Recipe, Used, Vm};
 use crate::world::{Random, VirtualClock};
@@ -34,6 +35,8 @@ impl Stage {
         desk.answers = builder.answers;
         let inject = Injector::new(&builder.injected, builder.seed, &mut desk.answers);
         let memory = builder.memory.min(desk.profile.memory_limit);
+        let counted = builder.counters.is_some();
+        let fuel = if counted { builder.fuel.saturating_mul(FUEL_FACTOR) } else { builder.fuel };
         let mut recipes: Vec<Arc<Recipe>> = Vec::new();
         let mut keys: Vec<(usize, &FilterSpec)> = Vec::new();
         for (filter, spec) in builder.filters.iter().enumerate() {
@@ -48,8 +51,7 @@ impl Stage {
             if known.is_none() {
                 let (engine, module, env) = (builder.engine.clone(), spec.module.clone(), spec.env.clone());
                 let (allowed, hooks) = (Allowed::new(&spec.allowed_capabilities), Vec::new());
-                let fuel = builder.fuel;
-                recipes.push(Arc::new(Recipe { engine, module, memory, fuel, env, allowed, hooks }));
+                recipes.push(Arc::new(Recipe { engine, module, memory, fuel, env, allowed, hooks, counted }));
                 keys.push((vm, spec));
             }
             let plugin = plugin(spec, vm, &mut desk);
@@ -83,7 +85,17 @@ impl Stage {
         desk.faults.clear();
         let start_logs = std::mem::take(&mut desk.logs);
         desk.made.clear();
-        Ok(Stage { slots, desk, begun: false, start_logs, inject })
+        Ok(Stage { slots, desk, begun: false, start_logs, inject, counters: builder.counters })
+    }
+
+    /// Hands over what the counters of a VM say.
+    pub(super) fn settle_counts(&mut self, number: usize) {
+        let Some(counters) = &self.counters else { return };
+        // Every worker has the filters in VMs of its own.
+        let vms = (self.slots.len() / self.desk.crew.threads()).max(1);
+        let mine = |p: &Plugin| p.vm % vms == number % vms;
+        let first = self.desk.plugins.iter().position(mine).unwrap_or_default();
+        counters.add(first, &self.slots[number].vm.take_counts());
     }
 
     /// Makes dead VMs anew where the policy says so and the back-off has passed (docs/envoy.md 2.12).
@@ -110,7 +122,10 @@ impl Stage {
                 Ok(vm)
             });
             match fresh {
-                Ok(vm) => self.slots[number].vm = vm,
+                Ok(vm) => {
+                    self.settle_counts(number);
+                    self.slots[number].vm = vm;
+                }
                 Err((filter, (phase, reason))) => {
                     self.slots[number].vm.loaded = now;
                     self.desk.at.phase = phase.name();

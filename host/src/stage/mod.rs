@@ -21,6 +21,7 @@ pub(crate) use property::{property, view};
 
 use crate::Engine;
 use crate::chain::Play;
+use crate::coverage::Counters;
 use crate::inject::Injector;
 use std::time::Duration;
 use tamis_traffic::{Exchange, Log, Playback};
@@ -39,6 +40,7 @@ pub struct Stage {
     start_logs: Vec<Log>,
     /// None where no fault is injected that each play has to look after.
     inject: Option<Box<Injector>>,
+    counters: Option<Counters>,
 }
 
 impl Stage {
@@ -119,6 +121,7 @@ impl Stage {
         self.lend(playback);
         self.player(playback).leave();
         self.take_back(playback);
+        (0..self.slots.len()).for_each(|number| self.settle_counts(number));
     }
 
     /// The recorded clock starts: as if the filters had started a little before the first exchange. What they

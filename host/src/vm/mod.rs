@@ -13,7 +13,7 @@ pub(crate) use guest::{Door, Guest, restricted};
 pub(crate) use start::{Failed, Recipe};
 
 use crate::stage::Desk;
-use wasmtime::{Store, TypedFunc, WasmParams, WasmResults};
+use wasmtime::{Global, Store, TypedFunc, Val, WasmParams, WasmResults};
 
 /// An instance with its store. Between callbacks its store holds an idle desk.
 pub(crate) struct Vm {
@@ -30,6 +30,8 @@ pub(crate) struct Vm {
     /// When it was loaded, wall nanoseconds (for the back-off of reloads).
     pub(crate) loaded: u64,
     next_context: u32,
+    /// For coverage; empty without.
+    counters: Vec<Global>,
 }
 
 /// What a callback used.
@@ -50,6 +52,18 @@ impl Vm {
     #[inline]
     pub(crate) fn hears_body(&self, request: bool) -> bool {
         if request { self.calls.on_request_body.is_some() } else { self.calls.on_response_body.is_some() }
+    }
+
+    /// What its counters say; they begin anew.
+    pub(crate) fn take_counts(&mut self) -> Vec<u64> {
+        let store = &mut self.store;
+        let read = |global: &Global| {
+            let count = global.get(&mut *store).i64().unwrap_or(0);
+            // A counter is a mutable i64: setting it cannot fail.
+            let _ = global.set(&mut *store, Val::I64(0));
+            count as u64
+        };
+        self.counters.iter().map(read).collect()
     }
 
     /// Runs a callback; none when the filter does not export it.

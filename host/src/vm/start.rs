@@ -6,7 +6,7 @@ use crate::inject::Hook;
 use crate::module::{MemorySource, Module};
 use crate::stage::{Desk, StartPhase, StartReason};
 use crate::{calls, wasi};
-use wasmtime::{Instance, Linker, MemoryType, Store};
+use wasmtime::{Global, Instance, Linker, MemoryType, Store};
 
 /// What it takes to make a VM, again and again.
 pub(crate) struct Recipe {
@@ -18,6 +18,8 @@ pub(crate) struct Recipe {
     pub(crate) allowed: Allowed,
     /// Faults that strike its callbacks.
     pub(crate) hooks: Vec<Hook>,
+    /// It has counters that will be read.
+    pub(crate) counted: bool,
 }
 
 /// A step of the start and why it failed.
@@ -56,6 +58,7 @@ impl Vm {
         for hook in &recipe.hooks {
             calls.replace(hook.phase(), &mut store, |store, callback| hook.before(store, callback));
         }
+        let counters = if recipe.counted { counters(&mut store, &instance) } else { Vec::new() };
         let loaded = desk.clock.wall();
         initialize(&mut store, &instance, fuel, desk)?;
         let guest = store.data_mut();
@@ -70,8 +73,15 @@ impl Vm {
             ended_by_injection: false,
             loaded,
             next_context: 0,
+            counters,
         })
     }
+}
+
+/// The counters that coverage has built in, in order.
+fn counters(store: &mut Store<Guest>, instance: &Instance) -> Vec<Global> {
+    let named = |index: usize| format!("{}{index}", crate::coverage::COUNTER);
+    (0..).map_while(|index| instance.get_global(&mut *store, &named(index))).collect()
 }
 
 /// Memory and table that the module wants from the host; functions are linked already.

@@ -66,18 +66,19 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
     }
     let names: Vec<&str> = filters.iter().map(|f| f.name.as_str()).collect();
     let faults = Faults::find(faults, &names)?;
-    let builder = |ui: &mut Ui| -> Result<StageBuilder> {
+    let recorded = (!args.callouts.is_empty()).then(|| answers(&args.callouts, ui)).transpose()?;
+    let builder = || {
         let mut builder = host.builder(&engine);
-        if !args.callouts.is_empty() {
-            builder = builder.answers(Box::new(answers(&args.callouts, ui)?));
+        if let Some(recorded) = &recorded {
+            builder = builder.answers(Box::new(recorded.clone()));
         }
-        Ok(specs.iter().cloned().fold(builder, StageBuilder::filter))
+        specs.iter().cloned().fold(builder, StageBuilder::filter)
     };
     let covering = args.coverage.as_deref().map(|path| Covering::new(path, covered, ui)).transpose()?;
     let stage = |ui: &mut Ui| {
         let counted = match &covering {
-            Some(covering) => builder(ui)?.coverage(covering.counters()),
-            None => builder(ui)?,
+            Some(covering) => builder().coverage(covering.counters()),
+            None => builder(),
         };
         start(faults.put_into(counted), ui)
     };
@@ -86,7 +87,7 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
         true => None,
         false => {
             let policies: Vec<_> = specs.iter().map(|s| s.policy).collect();
-            let plain = start(builder(ui)?, ui)?;
+            let plain = start(builder(), ui)?;
             Some((faults.names(), Beside::new(&faults, plain, host.seed, &filters, &policies)))
         }
     };

@@ -14,13 +14,13 @@ const ANSWERS_LIMIT: usize = 256 << 20;
 /// of this proxy alone, is also answered by an exchange with its path. Exchanges that fit answer in the order of the
 /// recording, the last one again and again, each after its recorded duration. A call that none fits is
 /// [`Answer::Unanswered`].
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Recorded {
     known: HashMap<Vec<u8>, Answered>,
     used: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Answered {
     answers: Vec<(Message, Duration)>,
     next: usize,

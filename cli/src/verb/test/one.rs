@@ -104,7 +104,7 @@ impl Runner {
         let mut engines =
             Engines { path, files: &files, compared: 0, differing: 0, failures: Vec::new(), ran: false };
         let exchanges = faults.exchanges(test.host.seed.unwrap_or(0));
-        self.play(player, path, test, &captures, exchanges, &mut checker, &mut engines)?;
+        Self::play(player, path, test, &captures, exchanges, &mut checker, &mut engines)?;
         let mut results: Vec<TestDone> =
             checker.finish().into_iter().map(|result| done(path, &files, result)).collect();
         results.extend(engines.finish());
@@ -211,7 +211,6 @@ impl Runner {
     }
 
     fn play(
-        &self,
         mut player: Box<dyn Player>,
         path: &Path,
         test: &TrafficTest,

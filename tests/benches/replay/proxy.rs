@@ -4,7 +4,7 @@
 //! answers by itself, on one worker; the load generator is `wrk`.
 
 use crate::capture::REQUEST;
-use crate::{Guest, Ours, ROUND, TEMPLATE_GOAL, median, timed};
+use crate::{Guest, Ours, ROUND, median, timed};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::process::Command;
@@ -23,7 +23,7 @@ const TICKS: f64 = 100.0;
 pub(crate) fn template() -> Result<Guest> {
     let wasm = tamis_cli::build::link(&std::fs::read(artifact::template()?)?)?;
     let config = std::fs::read(tree::root().join("cli/templates/header/config.json"))?;
-    Ok(Guest { name: "header template", wasm, config, changes: 2, goal: TEMPLATE_GOAL })
+    Ok(Guest { name: "header template", wasm, config, changes: 2 })
 }
 
 /// Prints both sides and gives the ratio of CPU time.

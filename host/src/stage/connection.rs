@@ -12,18 +12,7 @@ impl Stage {
     /// [`Playback::reply`] what reached the client. [`Outcome::Reset`](tamis_traffic::Outcome::Reset) says that a
     /// filter closed the connection, or that its policy did. Never fails and never panics.
     pub fn play_connection(&mut self, connection: &Connection, playback: &mut Playback) {
-        playback.clear();
-        self.lend(playback);
-        if let Some(started) = connection.started.filter(|_| self.desk.follows_recording)
-            && started > self.desk.clock.wall()
-        {
-            if !std::mem::replace(&mut self.begun, true) {
-                self.begin(started);
-            }
-            self.player(playback).run_until(started);
-        }
-        self.desk.deal();
-        self.revive();
+        self.open(connection.started, playback);
         self.player(playback).run_connection(connection);
         self.take_back(playback);
     }

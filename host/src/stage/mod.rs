@@ -53,19 +53,7 @@ impl Stage {
     ///
     /// Never fails and never panics: whatever goes wrong is a [`Fault`](tamis_traffic::Fault) of the playback.
     pub fn play(&mut self, exchange: &Exchange, playback: &mut Playback) {
-        playback.clear();
-        self.lend(playback);
-        if let Some(started) = exchange.started.filter(|_| self.desk.follows_recording)
-            && started > self.desk.clock.wall()
-        {
-            if !std::mem::replace(&mut self.begun, true) {
-                self.begin(started);
-            }
-            // What falls due before the exchange begins comes before it.
-            self.player(playback).run_until(started);
-        }
-        self.desk.deal();
-        self.revive();
+        self.open(exchange.started, playback);
         if self.inject.is_some() {
             self.play_injected(exchange, playback);
         } else {
@@ -74,6 +62,23 @@ impl Stage {
             play.run(exchange);
         }
         self.take_back(playback);
+    }
+
+    /// Before an exchange or a connection: what falls due until it begins comes first, then it is dealt to a worker
+    /// whose VMs live.
+    fn open(&mut self, started: Option<u64>, playback: &mut Playback) {
+        playback.clear();
+        self.lend(playback);
+        if let Some(started) = started.filter(|_| self.desk.follows_recording)
+            && started > self.desk.clock.wall()
+        {
+            if !std::mem::replace(&mut self.begun, true) {
+                self.begin(started);
+            }
+            self.player(playback).run_until(started);
+        }
+        self.desk.deal();
+        self.revive();
     }
 
     /// With clients that leave and callouts that fail.

@@ -88,6 +88,14 @@ pub fn template() -> Result<PathBuf> {
     Ok(folder.join("target").join(WASI).join("release/tamis_template_header.wasm"))
 }
 
+/// The header template's job on the bare proxy-wasm crate, with the same profile: what the template is measured against.
+///
+/// # Errors
+/// As [`module`].
+pub fn raw_header() -> Result<PathBuf> {
+    module("tamis-raw-header", WASI)
+}
+
 /// Cargo's target folder, seen from the running test: `TARGET/debug/deps/test-hash`.
 ///
 /// # Errors

@@ -96,6 +96,14 @@ pub fn raw_header() -> Result<PathBuf> {
     module("tamis-raw-header", WASI)
 }
 
+/// A header filter on the bare proxy-wasm crate, with the same profile: what hosts are measured with.
+///
+/// # Errors
+/// As [`module`].
+pub fn raw_bench() -> Result<PathBuf> {
+    module("tamis-raw-bench", WASI)
+}
+
 /// Cargo's target folder, seen from the running test: `TARGET/debug/deps/test-hash`.
 ///
 /// # Errors

@@ -71,7 +71,6 @@ fn the_template_costs_less_than_its_twin_on_the_bare_crate() -> Result<()> {
         fuel[1],
         fuel[0]
     );
-    println!("{said}");
     assert!(bytes <= SIZE_OF_RAW && cost <= FUEL_OF_RAW, "{said}");
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use tamis_tests::tree;
 
 /// What each package may use of ours outside its tests. ARCHITECTURE.md draws it.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("tamis-abi", &[]),
     ("tamis-sdk", &["tamis-abi"]),
     ("tamis-matching", &[]),
@@ -21,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("tamis", &["tamis-abi", "tamis-host", "tamis-traffic", "tamis-referee"]),
     ("tamis-guest", &[]),
     ("tamis-raw-header", &[]),
+    ("tamis-raw-bench", &[]),
     ("xtask", &[]),
 ];
 
@@ -102,7 +103,7 @@ fn outside_packages_stay_where_they_belong() -> Result<()> {
     // Which of our packages may use it as a plain dependency.
     let borders: [(&str, &[&str]); 4] = [
         ("wasmtime", &["tamis-host"]),
-        ("proxy-wasm", &["tamis-sdk", "tamis-raw-header"]),
+        ("proxy-wasm", &["tamis-sdk", "tamis-raw-header", "tamis-raw-bench"]),
         ("clap", &["tamis", "xtask"]),
         ("anyhow", &["tamis", TESTS, "xtask"]),
     ];

@@ -23,7 +23,7 @@ const TICKS: f64 = 100.0;
 pub(crate) fn template() -> Result<Guest> {
     let wasm = tamis_cli::build::link(&std::fs::read(artifact::template()?)?)?;
     let config = std::fs::read(tree::root().join("cli/templates/header/config.json"))?;
-    Ok(Guest { name: "header template", wasm, config, changes: 2 })
+    Ok(Guest { name: "header template", wasm, config, changes: 2, promised: false })
 }
 
 /// Prints both sides and gives the ratio of CPU time.

@@ -2,6 +2,7 @@
 //!
 //! The same configuration, refused for the same reasons, and the same two headers.
 #![cfg(target_family = "wasm")]
+#![allow(missing_docs, reason = "the crate's `main!` makes a function without a word")]
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};

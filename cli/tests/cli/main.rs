@@ -2,6 +2,7 @@
 
 mod bad_captures;
 mod bad_filters;
+mod book;
 mod capture;
 mod coverage;
 mod engines;
@@ -10,5 +11,6 @@ mod flow;
 mod guests;
 mod inject;
 mod machine;
+mod reference;
 mod replay;
 mod support;

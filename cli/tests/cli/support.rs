@@ -13,6 +13,11 @@ pub(crate) fn captures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/captures")
 }
 
+/// The documentation.
+pub(crate) fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
+}
+
 /// An empty folder in which commands run.
 pub(crate) struct Place {
     folder: tempfile::TempDir,

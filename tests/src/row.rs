@@ -36,6 +36,9 @@ pub struct Row {
     /// The most bytes that Envoy holds back for a filter; its default unless said.
     #[serde(default)]
     pub buffer_limit: Option<u32>,
+    /// The upstream speaks HTTP/2.
+    #[serde(default)]
+    pub upstream_http2: bool,
     /// The proxy lets WebSockets through.
     #[serde(default)]
     pub upgrades: bool,
@@ -109,6 +112,10 @@ pub struct Filter {
     /// What its callbacks do unless the request brings a script.
     #[serde(default)]
     pub script: String,
+    /// The plugin configuration as Envoy's bootstrap writes it, with its `@type`; the script is the VM configuration
+    /// then.
+    #[serde(default)]
+    pub config: Option<serde_json::Value>,
     /// What happens after a trap.
     #[serde(default)]
     pub policy: Policy,

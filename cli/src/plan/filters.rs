@@ -7,6 +7,7 @@ use crate::ui::Ui;
 use std::path::{Path, PathBuf};
 use tamis_host::coverage::{CoverageError, Covered};
 use tamis_host::{Engine, FailurePolicy, FilterSpec, Module};
+use tamis_traffic::message;
 
 /// One filter of the chain to play.
 #[derive(Debug, Clone, Default)]
@@ -122,13 +123,13 @@ impl FilterPlan {
         let settings = built.as_ref().map(|b| b.settings.clone()).unwrap_or_default();
         let mut spec = FilterSpec::new(name, module);
         spec.config = match (&self.config, &built) {
-            (Some(config), _) => config.clone(),
-            (None, Some(built)) => built.default_config()?,
+            (Some(config), _) => unwrapped(config.clone())?,
+            (None, Some(built)) => unwrapped(built.default_config()?)?,
             (None, None) => Vec::new(),
         };
         spec.root_id = self.root_id.clone().or_else(|| settings.root_id.clone()).unwrap_or_default();
         spec.vm_id.clone_from(&self.vm_id);
-        spec.vm_config.clone_from(&self.vm_config);
+        spec.vm_config = unwrapped(self.vm_config.clone())?;
         spec.env.clone_from(&self.env);
         spec.allow_on_headers_stop_iteration = self.allow_on_headers_stop_iteration;
         spec.allowed_capabilities.clone_from(&self.allowed_capabilities);
@@ -200,9 +201,40 @@ pub fn config_bytes(value: &str) -> Result<Vec<u8>> {
     Err(failure.hint("`--config` takes a file, or JSON such as `{\"a\":1}`"))
 }
 
+/// What the filter gets of a configuration: JSON that is a message of Envoy's bootstrap (`@type` is
+/// `type.googleapis.com/google.protobuf.Struct`, for instance) as its bytes, anything else as it is.
+///
+/// # Errors
+/// When it is such a message and cannot be written.
+pub(crate) fn unwrapped(config: Vec<u8>) -> Result<Vec<u8>> {
+    const MARK: &[u8] = b"\"@type\"";
+    if !config.trim_ascii_start().starts_with(b"{") || !config.windows(MARK.len()).any(|w| w == MARK) {
+        return Ok(config);
+    }
+    let message = serde_json::from_slice(&config).ok().and_then(|json| message::configuration(&json));
+    message.unwrap_or(Ok(config)).map_err(|why| {
+        Failure::new(Code::BadConfig, why).hint(
+            "`StringValue`, `BytesValue`, `Struct`, `Value` and `ListValue` are written from JSON; of another message, give \
+             a file with its bytes",
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_of_a_bootstrap_is_its_bytes_and_other_json_stays() {
+        let of = |text: &str| unwrapped(text.as_bytes().to_vec());
+        let string = r#" {"@type": "type.googleapis.com/google.protobuf.Struct", "value": {"a": "b"}}"#;
+        assert_eq!(of(string).unwrap(), b"\n\x08\n\x01a\x12\x03\x1a\x01b");
+        for own in [r#"{"@type": "shop.Cart"}"#, r#"{"a": 1}"#, "{\"@type\"", ""] {
+            assert_eq!(of(own).unwrap(), own.as_bytes());
+        }
+        let any = of(r#"{"@type": "type.googleapis.com/google.protobuf.Any"}"#).unwrap_err();
+        assert_eq!(any.code, Code::BadConfig);
+    }
 
     #[test]
     fn a_config_is_a_file_or_json_and_never_a_misspelt_file() {

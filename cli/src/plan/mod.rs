@@ -12,5 +12,5 @@ pub use folders::cache_folder;
 pub use host::HostPlan;
 pub use settings::Settings;
 
-pub(crate) use filters::{Loaded, bad_module};
+pub(crate) use filters::{Loaded, bad_module, unwrapped};
 pub(crate) use settings::nearest;

@@ -92,6 +92,11 @@ fn fault(kind: FaultKind) -> &'static str {
             "The filter did something in a phase in which a real Envoy crashes: it sent a reply or closed the \
              stream while that is being logged, done or deleted, or resumed a response that has not begun."
         }
+        FaultKind::WouldHang => {
+            "A callout could not start (its cluster has no hosts), and in the same callback Envoy called the filter \
+             from inside a host function: for a gRPC stream to a cluster without hosts, or for an address to resolve. \
+             A worker of Envoy then loops for ever. Ask once, and stop asking when it fails."
+        }
         FaultKind::WouldDuplicate => {
             "The filter resumed the stream from inside the very callback that should pause it. Envoy then sends \
              the stream on twice or never. Return the right action instead."

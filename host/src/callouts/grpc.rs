@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tamis_abi::Status;
 use tamis_traffic::grpc::append_frame;
-use tamis_traffic::{Callout, CalloutKind, GrpcReply, Headers};
+use tamis_traffic::{Callout, CalloutKind, FaultKind, GrpcReply, Headers};
 
 /// A gRPC call or stream that a filter wants to start.
 pub(crate) struct Order {
@@ -74,9 +74,11 @@ impl Desk {
             self.actions.push(action);
             if inline.is_some() {
                 // Until the function returns the filter can name it.
-                let live = Live { ended: true, ..Live::new(callout.clone(), vm, root, self.clock.wall()) };
+                let now = self.clock.wall();
+                let live = Live { ended: true, inside: true, ..Live::new(callout.clone(), vm, root, now) };
                 self.callouts.live.push(live);
             }
+            self.callouts.failed |= inline.is_none();
             self.made.push(Callout { token: 0, ..callout });
             return Started { result: Err(Refused::CannotStart), inline };
         }
@@ -94,6 +96,7 @@ impl Desk {
     pub(crate) fn forget_grpc(&mut self, token: u32) {
         let vm = self.at.vm;
         self.callouts.live.retain(|l| l.vm != vm || l.token != token);
+        self.callouts.failed = true;
     }
 
     /// Puts what will come on its way.
@@ -221,6 +224,12 @@ impl Desk {
             return Err(Status::BadArgument);
         }
         let at = self.live(token)?;
+        if self.callouts.live[at].inside {
+            let text = "cancelled a gRPC stream inside the host function that starts it: Envoy goes on with memory that is gone";
+            let filter = self.at.effective.filter;
+            self.fault(FaultKind::WouldCrash, Some(filter), text);
+            return Ok(());
+        }
         let live = self.callouts.live.remove(at);
         // Names have tokens of their own.
         let own =

@@ -28,6 +28,7 @@ impl Desk {
         };
         if matches!(answer, Answer::UnknownCluster | Answer::NoHosts) {
             self.made.push(callout);
+            self.callouts.failed |= token.is_some();
             return Err(if token.is_none() { Refused::BadArgument } else { Refused::CannotStart });
         }
         let token = token.unwrap_or_default();

@@ -77,6 +77,8 @@ pub(super) struct Live {
     pub(super) closed_there: bool,
     /// The peer's initial metadata is on its way or was delivered.
     pub(super) headed: bool,
+    /// The host function that starts it has not returned yet.
+    pub(super) inside: bool,
     /// When the last event that is on its way is due.
     pub(super) last_due: u64,
     /// As it was started.
@@ -95,6 +97,7 @@ impl Live {
             ended: callout.kind == CalloutKind::GrpcCall,
             closed_there: false,
             headed: false,
+            inside: false,
             last_due: now,
             callout,
         }
@@ -107,6 +110,9 @@ pub(crate) struct Callouts {
     pub(super) pending: Vec<Delivery>,
     pub(super) live: Vec<Live>,
     pub(crate) open: Open,
+    /// In the running callback a call could not start: the next callback inside a host function hangs Envoy's worker
+    /// (docs/envoy.md 2.7).
+    pub(crate) failed: bool,
     /// The last numbers given to each VM: HTTP, gRPC calls, gRPC streams, names.
     numbers: Vec<[u32; 4]>,
 }

@@ -129,6 +129,11 @@ fn tell_inside(call: &mut Call<'_, '_>, token: u32, event: Event) -> Answer {
         desk.at = outer;
     }
     desk.callouts.hide_inside();
+    if std::mem::take(&mut desk.callouts.failed) {
+        let text = "a callout that could not start, and then a callback inside a host function: a worker of Envoy never \
+                    leaves it";
+        desk.fault(FaultKind::WouldHang, Some(filter), text);
+    }
     ran
 }
 

@@ -40,6 +40,7 @@ impl Play<'_> {
     #[inline(never)]
     fn after(&mut self, filter: usize, used: Used) {
         let calls = std::mem::take(&mut self.desk.host_calls);
+        self.desk.callouts.failed = false;
         if let Some(seat) = self.desk.stream.seats.get_mut(filter) {
             let cost = &mut seat.trace.cost;
             cost.fuel += used.fuel;

@@ -1,12 +1,11 @@
 //! A client that goes away in the middle: no callback of its stream any more but log, done and delete; callouts
-//! that are under way go on (docs/envoy.md 1.5, 2.6, rows 17 and 110 to 112).
+//! that are under way go on (docs/envoy.md 1.5, 2.6, rows 17 and 110 to 115). Over
+//! HTTP/2 it resets its stream, and the connection stays.
 
 use super::{Dir, Play, upgrade};
+use crate::properties::{LEFT, RESET};
 use tamis_traffic::inject::Moment;
-use tamis_traffic::{Exchange, FaultKind, Message, Outcome};
-
-/// Envoy's word for it in `response.code_details`.
-const DETAILS: &str = "downstream_remote_disconnect";
+use tamis_traffic::{Exchange, FaultKind, Message, Outcome, Protocol};
 
 impl Play<'_> {
     /// Plays the exchange until its client leaves. False when there was no such moment, or the client had its
@@ -97,7 +96,8 @@ impl Play<'_> {
         self.desk.at.phase = phase;
         self.desk.fault(FaultKind::ClientAbort, None, text);
         self.desk.stream.details.clear();
-        self.desk.stream.details.push_str(DETAILS);
+        let reset = matches!(self.desk.known.protocol, Protocol::Http2 | Protocol::Http3);
+        self.desk.stream.details.push_str(if reset { RESET } else { LEFT });
         self.reset();
         self.out.outcome = Outcome::Reset;
     }

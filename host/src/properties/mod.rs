@@ -11,6 +11,7 @@ mod messages;
 mod state;
 mod value;
 
+pub(crate) use flags::{LEFT, RESET};
 pub(crate) use state::{Declared, FilterState, Type, UNMADE};
 pub(crate) use value::encode;
 

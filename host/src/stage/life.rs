@@ -244,6 +244,7 @@ fn configure(vm: &mut Vm, filter: usize, desk: &mut Box<Desk>) -> Result<(), Fai
             StartPhase::Configure => vm.run(desk, |c| &c.on_configure, (id, size), &mut used),
             _ => vm.run(desk, |c| &c.on_context_create, (id, 0), &mut used).map(|_| None),
         };
+        desk.callouts.failed = false;
         // Nothing that a root context asks for acts on a stream; what it is owed comes as soon as it can.
         for action in std::mem::take(&mut desk.actions) {
             if let Action::Deliver(delivery) = action {

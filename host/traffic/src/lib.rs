@@ -12,6 +12,7 @@ pub mod expect;
 pub mod grpc;
 mod headers;
 pub mod inject;
+pub mod message;
 mod own;
 mod playback;
 mod property;

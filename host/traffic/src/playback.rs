@@ -219,6 +219,8 @@ faults! {
     DeadVm = "dead-vm", Filter;
     /// A call that crashes Envoy in this phase (a reply in `on_log`).
     WouldCrash = "would-crash-envoy", Filter;
+    /// What makes a worker of Envoy loop for ever (a gRPC stream without hosts after a callout that could not start).
+    WouldHang = "would-hang-envoy", Filter;
     /// A resume inside its own phase: Envoy duplicates or hangs the stream.
     WouldDuplicate = "would-duplicate", Filter;
     /// Paused and nothing left that could resume the stream: Envoy answers 504 after its idle timeout.

@@ -197,8 +197,8 @@ pub extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> u32 {
 
 /// Takes name and script from the configuration.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
-    let text = String::from_utf8_lossy(&ops::configuration(size)).into_owned();
+pub extern "C" fn proxy_on_configure(root: u32, _size: usize) -> u32 {
+    let text = String::from_utf8_lossy(&ops::configuration()).into_owned();
     let (name, script) = text.split_once('|').unwrap_or((&text, ""));
     with(|s| {
         let root = s.roots.entry(root).or_default();

@@ -277,12 +277,17 @@ pub(crate) fn request_header(name: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// The filter's configuration; readable in `proxy_on_configure` only.
-pub(crate) fn configuration(size: usize) -> Vec<u8> {
-    let (mut at, mut len) = (0_u32, 0_u32);
-    // SAFETY: two locals.
-    unsafe {
-        proxy_get_buffer_bytes(7, 0, size as u32, &raw mut at, &raw mut len);
-        taken(at, len)
-    }
+/// Name and script: the filter's configuration, or the VM's when that one is no text. Readable in
+/// `proxy_on_configure` only.
+pub(crate) fn configuration() -> Vec<u8> {
+    let read = |kind| {
+        let (mut at, mut len) = (0_u32, 0_u32);
+        // SAFETY: two locals.
+        unsafe {
+            proxy_get_buffer_bytes(kind, 0, u32::MAX, &raw mut at, &raw mut len);
+            taken(at, len)
+        }
+    };
+    let own = read(7);
+    if own.first().is_some_and(u8::is_ascii_alphabetic) { own } else { read(6) }
 }

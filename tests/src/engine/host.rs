@@ -9,7 +9,7 @@ use std::time::Duration;
 use tamis_host::{Answer, Answers, Engine, FailurePolicy, FilterSpec, Module, Profile, Stage};
 use tamis_traffic::{
     Attributes, Body, Callout, Connection, Event, Exchange, GrpcEnd, GrpcMessage, GrpcReply, GrpcStatus,
-    Headers, Log, LogLevel, Message, Outcome, Party, Peer, Playback, Protocol, Side, Slot,
+    Headers, Log, LogLevel, Message, Outcome, Party, Peer, Playback, Protocol, Side, Slot, message,
 };
 
 /// When an exchange begins, and how long it takes, nanoseconds: the rows do not compare them.
@@ -104,6 +104,10 @@ fn spec(row: &str, filter: &Filter, guest: &Module) -> FilterSpec {
     spec.root_id.clone_from(&filter.name);
     spec.vm_id = format!("{VM_PREFIX}{row}-{}", filter.vm.as_deref().unwrap_or(&filter.name));
     spec.config = configuration(filter).into_bytes();
+    if let Some(config) = &filter.config {
+        let own = message::configuration(config).and_then(Result::ok).unwrap_or_default();
+        spec.vm_config = std::mem::replace(&mut spec.config, own);
+    }
     spec.allowed_capabilities = filter.allowed.clone().unwrap_or_default();
     spec.allow_on_headers_stop_iteration = filter.allow_on_headers_stop_iteration;
     spec.policy = match filter.policy {
@@ -133,8 +137,11 @@ fn exchange(name: &str, row: &Row, step: &Step) -> Exchange {
     let response = match step.answer.end {
         End::Complete => {
             let mut message = message(&step.answer);
-            // The upstream speaks HTTP/1 whatever the client does: its body ends with an empty piece.
-            if step.http2 && !message.body.bytes.is_empty() && message.trailers.is_none() {
+            if row.upstream_http2 {
+                // No body with its length in front.
+                message.headers.remove(b"content-length");
+            } else if step.http2 && !message.body.bytes.is_empty() && message.trailers.is_none() {
+                // The upstream speaks HTTP/1: its body ends with an empty piece.
                 message.body.chunks.push(0);
             }
             Slot::some(message)

@@ -38,11 +38,13 @@ impl Referee {
     pub fn start(rows: &[(String, Row)], guest: &Path) -> Result<Self> {
         let (mut listeners, mut clusters, mut peers) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (name, row) in rows {
-            let upstream = Upstream::start(Vec::new())?;
+            let upstream =
+                if row.upstream_http2 { Upstream::start_http2()? } else { Upstream::start(Vec::new())? };
             let own = format!("up-{name}");
             let tcp = if row.connections.is_empty() { None } else { Some(TcpUpstream::start()?) };
             let at = tcp.as_ref().map_or(upstream.address(), TcpUpstream::address);
-            let mut cluster = envoy::cluster(&own, Some(at));
+            let own_cluster = if row.upstream_http2 { envoy::cluster_http2 } else { envoy::cluster };
+            let mut cluster = own_cluster(&own, Some(at));
             let mut callouts = BTreeMap::new();
             for (cluster, answers) in &row.callouts {
                 let at = if answers.is_empty() {
@@ -153,8 +155,14 @@ fn filter(name: &str, row: &Row, filter: &Filter, guest: &Path) -> Value {
         extra["capability_restriction_config"] = json!({ "allowed_capabilities": allowed });
     }
     let vm = filter.vm.as_deref().unwrap_or(&filter.name);
-    let config = configuration(filter);
-    envoy::filter(&filter.name, &format!("{VM_PREFIX}{name}-{vm}"), guest, &config, &extra)
+    let script = configuration(filter);
+    let mut plugin = envoy::filter(&filter.name, &format!("{VM_PREFIX}{name}-{vm}"), guest, &script, &extra);
+    if let Some(own) = &filter.config {
+        let config = &mut plugin["typed_config"]["config"];
+        config["vm_config"]["configuration"] = config["configuration"].take();
+        config["configuration"] = own.clone();
+    }
+    plugin
 }
 
 /// The guest's configuration: its name and what its callbacks do.

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_millis(400);
 /// Until an upgrade is answered.
 const ANSWERED: Duration = Duration::from_millis(150);
 /// How long a client stays that leaves: until its request is where it is held.
-const STAY: Duration = Duration::from_millis(100);
+pub(super) const STAY: Duration = Duration::from_millis(100);
 /// What such a client saw.
 pub(crate) const LEFT: &str = "left";
 /// Between two pieces of a body, so that each arrives alone.

@@ -112,7 +112,13 @@ fn trailers(grpc: &Grpc) -> Result<http::HeaderMap> {
     if !grpc.text.is_empty() {
         map.insert("grpc-message", grpc.text.parse()?);
     }
-    for (name, value) in &grpc.trailers {
+    map.extend(fields(&grpc.trailers)?);
+    Ok(map)
+}
+
+fn fields(list: &[(String, String)]) -> Result<http::HeaderMap> {
+    let mut map = http::HeaderMap::new();
+    for (name, value) in list {
         map.append(http::HeaderName::try_from(name)?, value.parse()?);
     }
     Ok(map)
@@ -124,10 +130,15 @@ async fn plainly(mut respond: SendResponse<Data>, answer: &Answer) -> Result<()>
     for (name, value) in &answer.headers {
         head = head.header(name, value);
     }
-    let mut stream = respond.send_response(head.body(())?, answer.body.is_empty())?;
+    let bare = answer.trailers.is_empty();
+    let mut stream = respond.send_response(head.body(())?, answer.body.is_empty() && bare)?;
     for (i, piece) in answer.body.iter().enumerate() {
+        tokio::time::sleep(if i == 0 { PAUSE } else { Duration::from_millis(answer.between) }).await;
+        stream.send_data(Cursor::new(piece.bytes()), bare && i + 1 == answer.body.len())?;
+    }
+    if !bare {
         tokio::time::sleep(PAUSE).await;
-        stream.send_data(Cursor::new(piece.bytes()), i + 1 == answer.body.len())?;
+        stream.send_trailers(fields(&answer.trailers)?)?;
     }
     Ok(())
 }

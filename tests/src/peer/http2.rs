@@ -1,8 +1,8 @@
 //! The client over HTTP/2 without TLS, for what only HTTP/2 shows.
 
-use super::client::HOST;
+use super::client::{HOST, LEFT, STAY};
 use super::message::{CUT, Seen};
-use crate::row::Step;
+use crate::row::{Leaves, Step};
 use anyhow::{Context, Result};
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -55,6 +55,20 @@ async fn play(proxy: SocketAddr, step: &Step) -> Result<Seen> {
     .await;
     // A proxy that answers early resets early; its answer still counts.
     drop(sent);
+    if let Some(leaves) = step.leaves {
+        if leaves == Leaves::Answered {
+            let mut answer = response.await?.into_body();
+            // Its first piece.
+            let _ = poll_fn(|cx| answer.poll_data(cx)).await;
+        } else {
+            tokio::time::sleep(STAY).await;
+        }
+        body.send_reset(h2::Reason::CANCEL);
+        // Let it go out, on a connection that stays.
+        tokio::time::sleep(STAY).await;
+        driver.abort();
+        return Ok(Seen { start: LEFT.into(), ..Seen::default() });
+    }
     let mut seen = Seen::default();
     match response.await {
         Ok(response) => {

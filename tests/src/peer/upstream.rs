@@ -47,9 +47,21 @@ impl Upstream {
     /// # Errors
     /// When no port can be had.
     pub fn start(answers: Vec<Answer>) -> Result<Self> {
+        let http2 = answers.iter().any(|a| a.grpc.is_some());
+        Self::serving(answers, http2)
+    }
+
+    /// One that speaks HTTP/2 whatever it is told to answer.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub fn start_http2() -> Result<Self> {
+        Self::serving(Vec::new(), true)
+    }
+
+    fn serving(answers: Vec<Answer>, http2: bool) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let at = listener.local_addr()?;
-        let http2 = answers.iter().any(|a| a.grpc.is_some());
         let plan = Arc::new(Mutex::new(Plan { answers, ..Plan::default() }));
         let shared = Arc::clone(&plan);
         std::thread::spawn(move || {

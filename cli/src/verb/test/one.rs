@@ -6,7 +6,7 @@ use crate::args::EngineArg;
 use crate::build::Request;
 use crate::failure::{Code, Failure, Result};
 use crate::interrupt;
-use crate::plan::{FilterPlan, Loaded, Source, read_file};
+use crate::plan::{FilterPlan, Loaded, Source, read_file, unwrapped};
 use crate::report::{Failed, Files, TestDone, shown};
 use crate::ui::Ui;
 use crate::verb::engine::{self, Player};
@@ -202,9 +202,10 @@ impl Runner {
         }
         match &filter.config {
             Config::None => {}
-            Config::Inline(text) => spec.config = text.clone().into_bytes(),
+            Config::Inline(text) => spec.config = unwrapped(text.clone().into_bytes())?,
             Config::File(file) => {
-                spec.config = read_file(&beside(path, &file.value)).map_err(|f| at(path, file.at, f))?;
+                let bytes = read_file(&beside(path, &file.value)).and_then(unwrapped);
+                spec.config = bytes.map_err(|f| at(path, file.at, f))?;
             }
         }
         Ok((spec, &loaded.wasm))

@@ -1,6 +1,7 @@
 //! Protocol buffers, as far as the arguments and results of foreign functions need them.
 
 use tamis_abi::Status;
+use tamis_traffic::message;
 
 /// A field of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,17 +80,9 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, Status> {
 
 /// Adds a field of bytes, unless it is empty (proto3 leaves those out).
 pub(super) fn put(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
-    if bytes.is_empty() {
-        return;
+    if !bytes.is_empty() {
+        message::put(out, number, bytes);
     }
-    out.push(number << 3 | 2);
-    let mut len = bytes.len();
-    while len > 0x7f {
-        out.push(len as u8 & 0x7f | 0x80);
-        len >>= 7;
-    }
-    out.push(len as u8);
-    out.extend_from_slice(bytes);
 }
 
 #[cfg(test)]

@@ -1,0 +1,117 @@
+//! What ends a real Envoy or its worker: asserted there, and a finding of our host (docs/envoy.md 2.15, rows 41 and 76).
+
+use anyhow::Result;
+use serde_json::json;
+use std::time::Duration;
+use tamis_host::{Engine, EngineOptions, Module};
+use tamis_tests::artifact::{self, PLAIN};
+use tamis_tests::engine::play_on_host;
+use tamis_tests::envoy::{self, Envoy};
+use tamis_tests::peer::{Upstream, exchange};
+use tamis_tests::row::{Row, Step};
+
+/// One request through a filter with this script; the cluster `none` has no hosts.
+fn one(script: &str) -> Result<Row> {
+    let chain = format!("[{{ name: a, script: \"{script}\" }}]");
+    let row = format!("{{ says: x, chain: {chain}, callouts: {{ none: [] }}, exchanges: [{{}}] }}");
+    Ok(serde_saphyr::from_str(&row)?)
+}
+
+#[test]
+fn envoy_2_4_and_2_5_where_envoy_crashes_the_host_reports_it() -> Result<()> {
+    let wasm = artifact::module("tamis-guest", PLAIN)?;
+    let engine = Engine::new(&EngineOptions::default())?;
+    let guest = Module::load(&engine, &std::fs::read(&wasm)?)?;
+    let upstream = Upstream::start(Vec::new())?;
+    for script in [
+        "log: reply 403 no d -",
+        "done: reply 403 no d -",
+        "delete: reply 403 no d -",
+        "log: close 0",
+        "done: close 1",
+        "delete: close 0",
+        "rqh: cont 1",
+        "rsh: cont 1",
+        "rqh: gstream none svc.Name Stream - | ginit: gcancel 6 | gtrail: dns 127.0.0.1",
+    ] {
+        let filter = envoy::filter("a", "a", &wasm, &format!("a | {script}"), &json!({}));
+        let listener = envoy::listener("l", &[filter], "up");
+        let clusters = [envoy::cluster("up", Some(upstream.address())), envoy::cluster("none", None)];
+        let mut envoy = Envoy::start(&[listener], &clusters)?;
+        // The answer may or may not arrive before the crash.
+        let _ = exchange(envoy.listener("l")?, &Step::default());
+        let ended = envoy.ended(Duration::from_secs(20))?;
+        assert!(ended.is_some_and(|status| !status.success()), "{script}: {ended:?}");
+        let seen = play_on_host(&engine, &guest, "a", &one(script)?)?;
+        assert_eq!(seen.faults, ["would-crash-envoy"], "{script}");
+    }
+    Ok(())
+}
+
+#[test]
+fn envoy_2_4_after_a_close_in_response_trailers_envoy_calls_deleted_contexts() -> Result<()> {
+    let wasm = artifact::module("tamis-guest", PLAIN)?;
+    let row: Row = serde_saphyr::from_str(
+        "{ says: x, chain: [{ name: a }, { name: b, script: 'rst: close 1' }], exchanges: [{ answer: { chunked: true, \
+         body: [one], trailers: [[x-t, '1']] } }] }",
+    )?;
+    let upstream = Upstream::start(vec![row.exchanges[0].answer.clone()])?;
+    let filters = [("a", "a"), ("b", "b | rst: close 1")]
+        .map(|(name, config)| envoy::filter(name, name, &wasm, config, &json!({})));
+    let clusters = [envoy::cluster("up", Some(upstream.address()))];
+    let mut envoy = Envoy::start(&[envoy::listener("l", &filters, "up")], &clusters)?;
+    // Memory that is gone is used: now and then that ends the process.
+    let _ = exchange(envoy.listener("l")?, &row.exchanges[0]);
+    let ended = envoy.ended(Duration::from_millis(300))?;
+    let lines = envoy.lines();
+    let at = |end: &str| lines.iter().position(|l| l.text.contains("~a/") && l.text.contains(end));
+    let called = at(" delete").zip(at(" rst")).is_some_and(|(delete, trailers)| delete < trailers);
+    assert!(called || ended.is_some(), "{lines:?}");
+
+    let engine = Engine::new(&EngineOptions::default())?;
+    let guest = Module::load(&engine, &std::fs::read(&wasm)?)?;
+    let seen = play_on_host(&engine, &guest, "a", &row)?;
+    assert_eq!(seen.faults, ["would-crash-envoy"]);
+    assert!(!seen.log.iter().any(|line| line.starts_with("a/") && line.contains(" rst")), "{:?}", seen.log);
+    Ok(())
+}
+
+#[test]
+fn envoy_2_15_where_a_worker_hangs_the_host_reports_it() -> Result<()> {
+    let wasm = artifact::module("tamis-guest", PLAIN)?;
+    let engine = Engine::new(&EngineOptions::default())?;
+    let guest = Module::load(&engine, &std::fs::read(&wasm)?)?;
+    let upstream = Upstream::start(Vec::new())?;
+    let stream = "gstream none svc.Name Stream -";
+    let call = "gcall none 100 svc.Name Call - x";
+    let http = "call none 100 :method=GET,:path=/,:authority=a -";
+    for (script, fault) in [
+        ("rqh: loop".to_owned(), Some("out-of-fuel")),
+        (format!("rqh: {stream}; {stream}"), Some("would-hang-envoy")),
+        (format!("rqh: {call}; {stream}"), Some("would-hang-envoy")),
+        (format!("rqh: {http}; {stream}"), Some("would-hang-envoy")),
+        (format!("rqh: {call}; dns 127.0.0.1"), Some("would-hang-envoy")),
+        (format!("rqh: {stream} | ginit: {http}"), Some("would-hang-envoy")),
+        (format!("rqh: {stream} | gtrail: {call}"), Some("would-hang-envoy")),
+        (format!("rqh: dns 127.0.0.1 | dns: {call}"), Some("would-hang-envoy")),
+        // What is done once, or in another order, hangs nothing.
+        (format!("rqh: {stream}; {call} | rsh: {stream}"), None),
+        (format!("rqh: {stream} | ginit: gclose 6 | gtrail: gclose 6; dns 127.0.0.1"), None),
+        (format!("rqh: {call}; {http}"), None),
+    ] {
+        let filter = envoy::filter("a", "a", &wasm, &format!("a | {script}"), &json!({}));
+        let listeners = [envoy::listener("l", &[filter], "up"), envoy::listener("other", &[], "up")];
+        let clusters = [envoy::cluster("up", Some(upstream.address())), envoy::cluster("none", None)];
+        let mut envoy = Envoy::start(&listeners, &clusters)?;
+        let want = if fault.is_some() { "no answer in time" } else { "200" };
+        // The second listener has no filter, and the same worker.
+        for listener in ["l", "other"] {
+            let seen = exchange(envoy.listener(listener)?, &Step::default())?;
+            assert_eq!(seen.start, want, "{script}: {listener}");
+        }
+        assert_eq!(envoy.ended(Duration::ZERO)?, None, "{script}");
+        let seen = play_on_host(&engine, &guest, "a", &one(&script)?)?;
+        assert_eq!(seen.faults.first().map(String::as_str), fault, "{script}: {:?}", seen.faults);
+    }
+    Ok(())
+}

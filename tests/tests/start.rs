@@ -74,12 +74,7 @@ fn start(filters: &[Value]) -> Result<Envoy> {
 
 /// The guest's lines: first those of Envoy's main thread, then those of its worker, once it has started its filters.
 fn lines(envoy: &Envoy, filters: usize) -> Vec<String> {
-    let last = format!("~configure {filters}");
-    let end = Instant::now() + Duration::from_secs(10);
-    let started = || envoy.lines().iter().any(|l| !l.main_thread && l.text.trim_end().ends_with(&last));
-    while !started() && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for(envoy, &format!("~configure {filters}"));
     let all = envoy.lines();
     let text = |l: &envoy::Line| Some(l.text.split_once('~')?.1.trim().to_owned());
     let of = |main: bool| all.iter().filter(move |l| l.main_thread == main).filter_map(text);
@@ -138,6 +133,45 @@ fn envoy_1_5_ticks_come_on_the_main_thread_too() -> Result<()> {
     let ticks = playback.logs.iter().filter(|l| l.text == b"~a/root tick").count();
     assert_eq!(ticks, 6, "three on each thread");
     Ok(())
+}
+
+#[test]
+fn envoy_1_5_a_root_that_is_not_done_waits_for_proxy_done() -> Result<()> {
+    use tamis_tests::artifact::{self, PLAIN};
+    let wasm = artifact::module("tamis-guest", PLAIN)?;
+    let engine = Engine::new(&EngineOptions::default())?;
+    let module = Module::load(&engine, &std::fs::read(&wasm)?)?;
+    for script in ["done: ret 1", "done: done; ret 0", "done: ret 0"] {
+        let config = format!("a | {script}");
+        let mut envoy = start(&[envoy::filter("a", "one", &wasm, &config, &json!({}))])?;
+        wait_for(&envoy, "a/root conf");
+        std::process::Command::new("kill").args(["-TERM", &envoy.pid().to_string()]).status()?;
+        assert!(envoy.ended(Duration::from_secs(20))?.is_some_and(|status| status.success()), "{script}");
+        let said = envoy.lines();
+        let own = |l: &envoy::Line| {
+            (!l.main_thread).then(|| l.text.split_once('~').map(|(_, text)| text.to_owned()))
+        };
+        let real: Vec<String> = said.iter().filter_map(own).flatten().collect();
+        let mut spec = FilterSpec::new("a", module.clone());
+        spec.config = config.into();
+        let stage = Stage::builder(&engine).filter(spec).build()?;
+        let text =
+            |l: &tamis_traffic::Log| String::from_utf8_lossy(&l.text).trim_start_matches('~').to_owned();
+        let mut ours: Vec<String> = stage.start_logs().iter().map(text).collect();
+        let mut playback = Playback::default();
+        stage.shutdown(&mut playback);
+        ours.extend(playback.logs.iter().map(text));
+        assert_eq!(ours, real, "{script}: ours, Envoy's");
+    }
+    Ok(())
+}
+
+fn wait_for(envoy: &Envoy, last: &str) {
+    let end = Instant::now() + Duration::from_secs(10);
+    let said = || envoy.lines().iter().any(|l| !l.main_thread && l.text.trim_end().ends_with(last));
+    while !said() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

@@ -274,20 +274,19 @@ impl Play<'_> {
     fn leave_thread(&mut self) {
         for filter in 0..self.desk.plugins.len() {
             let Some(context) = self.root(filter) else { continue };
-            self.desk.plugins[filter].leaving = true;
             let said = self.root_call(context, "proxy_on_done", |vm, desk, used| {
                 vm.run(desk, |c| &c.on_done, (context.id,), used)
             });
-            if said != Some(0) {
-                self.desk.plugins[filter].leaving = false;
-            }
+            self.desk.plugins[filter].leaving = said == Some(0);
         }
         if self.desk.plugins.iter().any(|p| p.leaving && p.root != 0) {
             let until = self.desk.clock.wall().saturating_add(DONE_LIMIT);
             self.run_until(until);
         }
         for filter in 0..self.desk.plugins.len() {
-            let Some(context) = self.root(filter) else { continue };
+            let Some(context) = self.root(filter).filter(|_| !self.desk.plugins[filter].leaving) else {
+                continue;
+            };
             self.root_call(context, "proxy_on_delete", |vm, desk, used| {
                 vm.run(desk, |c| &c.on_delete, (context.id,), used)
             });

@@ -133,7 +133,8 @@ fn exchange(name: &str, row: &Row, step: &Step) -> Exchange {
         join_cookies(&mut headers);
     }
     headers.push(b"x-forwarded-proto", b"http");
-    let request = Message { headers, body: body(&step.body), trailers: trailers(&step.trailers) };
+    let request =
+        Message { headers, body: body(&step.body, step.chunked), trailers: trailers(&step.trailers) };
     let response = match step.answer.end {
         End::Complete => {
             let mut message = message(&step.answer);
@@ -188,7 +189,7 @@ fn join_cookies(headers: &mut Headers) {
 fn message(answer: &row::Answer) -> Message {
     let mut headers: Headers = [(":status", answer.status.to_string())].into_iter().collect();
     headers.extend(answer.all_headers());
-    Message { headers, body: body(&answer.body), trailers: trailers(&answer.trailers) }
+    Message { headers, body: body(&answer.body, answer.chunked), trailers: trailers(&answer.trailers) }
 }
 
 fn trailers(fields: &[(String, String)]) -> Slot<Headers> {
@@ -198,8 +199,12 @@ fn trailers(fields: &[(String, String)]) -> Slot<Headers> {
 /// A large piece arrives in reads of this size, as off a socket.
 const READ: usize = 16 << 10;
 
-fn body(pieces: &[Piece]) -> Body {
+fn body(pieces: &[Piece], chunked: bool) -> Body {
     let (mut bytes, mut chunks) = (Vec::new(), Vec::new());
+    if chunked && pieces.is_empty() {
+        // The end comes alone.
+        chunks.push(0);
+    }
     for piece in pieces.iter().map(Piece::bytes) {
         chunks.extend(piece.chunks(READ).map(|read| read.len() as u32));
         bytes.extend(piece);

@@ -8,6 +8,7 @@ use std::time::Duration;
 pub struct Profile {
     name: &'static str,
     version: &'static str,
+    minor: u8,
     /// `per_connection_buffer_limit_bytes`: most body bytes that are held back for a filter, in bytes
     /// (1 MiB). A longer held request body is answered with 413 (docs/envoy.md 2.3).
     pub buffer_limit: u64,
@@ -20,66 +21,63 @@ pub struct Profile {
     pub stream_idle_timeout: Duration,
     /// Least time between two loads under `FAIL_RELOAD` (1 s; Envoy adds jitter, a replay does not) (docs/envoy.md 2.12).
     pub reload_backoff: Duration,
-    /// Foreign functions act on the effective context and not on the current one (since 1.37, docs/envoy.md 2.10).
-    pub foreign_functions_use_effective_context: bool,
-    /// The foreign function `sign` exists (since 1.37, docs/envoy.md 2.10).
-    pub sign: bool,
-    /// The filter setting `allow_on_headers_stop_iteration` exists (since 1.35, docs/envoy.md 2.3). An Envoy that does
-    /// not know it refuses the configuration, and so does a stage.
-    pub headers_stop_setting: bool,
 }
 
-/// What differs between the versions of Envoy that this host follows (docs/envoy.md 2.14), oldest first.
-const VERSIONS: [Version; 8] = [
-    Version { name: "envoy-1.33", version: "1.33", headers_stop: false, sign: false, effective: false },
-    Version { name: "envoy-1.34", version: "1.34", headers_stop: false, sign: false, effective: false },
-    Version { name: "envoy-1.35", version: "1.35", headers_stop: true, sign: false, effective: false },
-    Version { name: "envoy-1.36", version: "1.36", headers_stop: true, sign: false, effective: false },
-    Version { name: "envoy-1.37", version: "1.37", headers_stop: true, sign: true, effective: true },
-    Version { name: "envoy-1.38", version: "1.38", headers_stop: true, sign: true, effective: true },
-    Version { name: "envoy-1.39", version: "1.39", headers_stop: true, sign: true, effective: true },
+/// First minor versions of Envoy 1 that have what older ones do not (docs/envoy.md 2.14).
+pub(crate) mod since {
+    /// The filter setting `allow_on_headers_stop_iteration`. An Envoy that does not know it refuses the configuration,
+    /// and so does a stage.
+    pub(crate) const HEADERS_STOP_SETTING: u8 = 35;
+    /// The foreign function `sign`.
+    pub(crate) const SIGN: u8 = 37;
+    /// `verify_signature` takes a key in PEM, and exactly one key.
+    pub(crate) const PEM: u8 = 37;
+    /// Foreign functions act on the effective context and not on the current one.
+    pub(crate) const EFFECTIVE_CONTEXT: u8 = 37;
+    /// `request.headers_bytes` and `response.headers_bytes`.
+    pub(crate) const HEADERS_BYTES: u8 = 37;
+    /// 45 functions of WASI; before there were 18. `poll_oneoff` succeeds.
+    pub(crate) const ALL_OF_WASI: u8 = 39;
+}
+
+/// The versions of Envoy that this host follows, oldest first: name, version, minor version.
+const VERSIONS: [(&str, &str, u8); 8] = [
+    ("envoy-1.33", "1.33", 33),
+    ("envoy-1.34", "1.34", 34),
+    ("envoy-1.35", "1.35", 35),
+    ("envoy-1.36", "1.36", 36),
+    ("envoy-1.37", "1.37", 37),
+    ("envoy-1.38", "1.38", 38),
+    ("envoy-1.39", "1.39", 39),
     NEWEST,
 ];
 
 /// The version that every rule of this host was measured on.
-const NEWEST: Version =
-    Version { name: "envoy-1.40", version: "1.40", headers_stop: true, sign: true, effective: true };
+const NEWEST: (&str, &str, u8) = ("envoy-1.40", "1.40", 40);
 
-struct Version {
-    name: &'static str,
-    version: &'static str,
-    headers_stop: bool,
-    sign: bool,
-    effective: bool,
-}
-
-impl Version {
-    const fn profile(&self) -> Profile {
-        Profile {
-            name: self.name,
-            version: self.version,
-            buffer_limit: 1 << 20,
-            memory_limit: 1 << 30,
-            callout_response_limit: 32 << 20,
-            stream_idle_timeout: Duration::from_secs(300),
-            reload_backoff: Duration::from_secs(1),
-            foreign_functions_use_effective_context: self.effective,
-            sign: self.sign,
-            headers_stop_setting: self.headers_stop,
-        }
+const fn of((name, version, minor): (&'static str, &'static str, u8)) -> Profile {
+    Profile {
+        name,
+        version,
+        minor,
+        buffer_limit: 1 << 20,
+        memory_limit: 1 << 30,
+        callout_response_limit: 32 << 20,
+        stream_idle_timeout: Duration::from_secs(300),
+        reload_backoff: Duration::from_secs(1),
     }
 }
 
 impl Profile {
     /// Envoy 1.40 with default settings: the profile that every rule of this host was measured on.
     pub const fn envoy_1_40() -> Self {
-        NEWEST.profile()
+        of(NEWEST)
     }
 
-    /// The names that [`Profile::parse`] takes, oldest first. Only the newest is compared with a real Envoy; the older
-    /// ones differ from it by what their change logs say (docs/envoy.md 2.14).
+    /// The names that [`Profile::parse`] takes, oldest first. Tests compare the newest with a real Envoy; the older
+    /// ones differ from it by what was measured once, or what their change logs say (docs/envoy.md 2.14).
     pub fn names() -> impl Iterator<Item = &'static str> {
-        VERSIONS.iter().map(|version| version.name)
+        VERSIONS.iter().map(|version| version.0)
     }
 
     /// The profile of this name.
@@ -87,8 +85,13 @@ impl Profile {
     /// # Errors
     /// When there is none; the error names those that there are.
     pub fn parse(name: &str) -> Result<Self, UnknownProfile> {
-        let version = VERSIONS.iter().find(|version| version.name == name);
-        version.map(Version::profile).ok_or_else(|| UnknownProfile { name: name.to_owned() })
+        let version = VERSIONS.iter().find(|version| version.0 == name);
+        version.copied().map(of).ok_or_else(|| UnknownProfile { name: name.to_owned() })
+    }
+
+    /// True from this minor version on, see [`since`].
+    pub(crate) const fn has(&self, minor: u8) -> bool {
+        self.minor >= minor
     }
 
     /// Its name, as [`Profile::parse`] takes it.
@@ -138,15 +141,5 @@ mod tests {
             assert!(error.ends_with("envoy-1.39, envoy-1.40)"));
         }
         assert_eq!(Profile::parse("envoy-1.40").unwrap(), Profile::default());
-    }
-
-    #[test]
-    fn envoy_2_14_each_difference_begins_with_its_version() {
-        let first = |has: fn(&Profile) -> bool| {
-            Profile::names().map(|name| Profile::parse(name).unwrap()).find(has).unwrap().version()
-        };
-        assert_eq!(first(|p| p.headers_stop_setting), "1.35");
-        assert_eq!(first(|p| p.sign), "1.37");
-        assert_eq!(first(|p| p.foreign_functions_use_effective_context), "1.37");
     }
 }

@@ -46,6 +46,11 @@ impl Module {
         &self.0.facts
     }
 
+    /// A function of WASI that it imports and that Envoy has since 1.39 only.
+    pub(crate) fn newer_wasi(&self) -> Option<&Import> {
+        self.0.facts.imports.iter().find(|import| tables::is_new_wasi(&import.module, &import.name))
+    }
+
     /// True for the same bytes, loaded once or twice: filters of one code may share a VM (docs/envoy.md 1.5).
     pub(crate) fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0.sum == other.0.sum

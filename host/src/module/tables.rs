@@ -56,6 +56,33 @@ pub(super) const WASI: &[(&str, &str)] = &[
     ("fd_filestat_get", "ii>i"),
 ];
 
+/// The functions of WASI that Envoy had before 1.39 (docs/envoy.md 2.14).
+const OLD_WASI: [&str; 18] = [
+    "fd_write",
+    "fd_read",
+    "fd_seek",
+    "fd_close",
+    "fd_fdstat_get",
+    "fd_fdstat_set_flags",
+    "environ_get",
+    "environ_sizes_get",
+    "args_get",
+    "args_sizes_get",
+    "clock_time_get",
+    "random_get",
+    "sched_yield",
+    "poll_oneoff",
+    "proc_exit",
+    "path_open",
+    "fd_prestat_get",
+    "fd_prestat_dir_name",
+];
+
+/// True for a function of WASI that Envoy has since 1.39 only.
+pub(super) fn is_new_wasi(module: &str, name: &str) -> bool {
+    WASI_MODULES.contains(&module) && !OLD_WASI.contains(&name)
+}
+
 /// The function that Envoy links for an import, or none.
 pub(super) fn import(module: &str, name: &str, abi: AbiVersion) -> Option<Signature> {
     if WASI_MODULES.contains(&module) {

@@ -103,7 +103,7 @@ pub(super) fn field<'a>(message: Message<'a>, name: &[u8]) -> Option<Value<'a>> 
     let own: Option<&'a PropertyValue> = message.said.and_then(|said| said.get(name));
     let text = || Some(own.map_or_else(|| Value::text(""), |v| Value::Said(v, false)));
     match (message.kind, name) {
-        (Kind::Node, b"id" | b"cluster") => text(),
+        (Kind::Node, b"id" | b"cluster" | b"user_agent_name" | b"user_agent_version") => text(),
         (Kind::Node, b"locality") => Some(Value::Message(Message { kind: Kind::Locality, said: own })),
         (Kind::Node, b"metadata") => Some(own.map_or(Value::NoMap, |v| Value::Said(v, true))),
         (Kind::Node, _) => own.map(|v| Value::Said(v, false)),

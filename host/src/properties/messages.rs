@@ -3,6 +3,7 @@
 use super::value::Value;
 use super::{View, flags};
 use crate::headermap::{self, MapKind};
+use crate::profile::since;
 use std::borrow::Cow;
 use tamis_traffic::{Headers, Protocol};
 
@@ -32,7 +33,7 @@ pub(super) fn request<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
             Some(length) => length.parse().ok().map(Value::Int),
             None => Some(Value::int(view.request_bytes)),
         },
-        b"headers_bytes" => Some(Value::int(headers_bytes)),
+        b"headers_bytes" => view.profile.has(since::HEADERS_BYTES).then_some(Value::int(headers_bytes)),
         // Without trailers.
         b"total_size" => Some(Value::int(view.request_bytes + headers_bytes)),
         _ => None,
@@ -55,7 +56,7 @@ pub(super) fn response<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
         b"headers" => Some(Value::Headers(MapKind::ResponseHeaders, headers)),
         b"trailers" => Some(Value::Headers(MapKind::ResponseTrailers, view.response_trailers)),
         b"size" => Some(Value::int(sent)),
-        b"headers_bytes" => Some(Value::int(headers_bytes)),
+        b"headers_bytes" => view.profile.has(since::HEADERS_BYTES).then_some(Value::int(headers_bytes)),
         b"total_size" => {
             let trailers = view.response_trailers.map_or(0, Headers::byte_len) as u64;
             Some(Value::int(sent + headers_bytes + trailers))

@@ -15,6 +15,7 @@ pub(crate) use flags::{LEFT, RESET};
 pub(crate) use state::{Declared, FilterState, Type, UNMADE};
 pub(crate) use value::encode;
 
+use crate::profile::Profile;
 use std::borrow::Cow;
 use tamis_abi::Status;
 use tamis_traffic::select::Found;
@@ -57,6 +58,7 @@ pub(crate) struct View<'a> {
     pub(crate) root_id: &'a str,
     pub(crate) vm_id: &'a str,
     pub(crate) state: &'a FilterState,
+    pub(crate) profile: &'a Profile,
     /// What was said of the proxy beside the recording: maps whose keys are the segments of paths.
     pub(crate) proxy: &'a PropertyValue,
 }
@@ -68,13 +70,6 @@ pub(crate) enum Missing {
     Status(Status),
     /// Envoy has it, this host does not: the playback ends, with the name of what was asked for.
     NotSupported(String),
-}
-
-impl Missing {
-    fn whole(path: &[u8]) -> Self {
-        let path = String::from_utf8_lossy(path).replace('\0', ".");
-        Self::NotSupported(format!("property `{path}` as a whole message"))
-    }
 }
 
 impl From<Status> for Missing {
@@ -91,14 +86,14 @@ impl From<Status> for Missing {
 ///
 /// # Errors
 /// `NotFound` for what is unknown or absent, `SerializationFailure` for what has no byte form: partial maps
-/// such as `request`, and the empty path; not supported for messages of which only parts are known.
+/// such as `request`, and the empty path; not supported for messages of types that this host does not know.
 pub(crate) fn lookup<'a>(path: &[u8], view: &View<'a>) -> Result<Cow<'a, [u8]>, Missing> {
     if path.is_empty() {
         return Err(Status::SerializationFailure.into());
     }
     // A zero byte at the very end opens no segment.
     let path = path.strip_suffix(b"\0").unwrap_or(path);
-    walk(path.split(|b| *b == 0), view)?.bytes(path)
+    walk(path.split(|b| *b == 0), view)?.bytes()
 }
 
 /// The value of a name in an expression. A value that this host cannot tell is not there.
@@ -106,8 +101,9 @@ pub(crate) fn find<'a>(path: &[&str], view: &View<'a>) -> Found<'a> {
     match walk(path.iter().map(|segment| segment.as_bytes()), view) {
         Err(_) => Found::Missing,
         Ok(Value::Headers(_, headers)) => Found::Headers(headers),
+        Ok(Value::Nothing) => Found::Value(PropertyValue::Null),
         Ok(value) if value.is_group() => Found::Group,
-        Ok(value) => value.typed(b"").map_or(Found::Missing, Found::Value),
+        Ok(value) => value.typed().map_or(Found::Missing, Found::Value),
     }
 }
 

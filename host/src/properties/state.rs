@@ -2,6 +2,7 @@
 //! `declare_property` gave (docs/envoy.md 2.9, 2.10).
 
 use super::value::Value;
+use crate::profile::Profile;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use tamis_abi::Status;
@@ -127,8 +128,10 @@ impl FilterState {
     ///
     /// # Errors
     /// 1 for a name that Envoy does not know, 2 for a value that is none of that kind.
-    pub(crate) fn set_envoy(&mut self, name: &str, value: &str) -> Result<(), Status> {
-        let (name, kind) = *OBJECTS.iter().find(|(known, _)| *known == name).ok_or(Status::NotFound)?;
+    pub(crate) fn set_envoy(&mut self, profile: &Profile, name: &str, value: &str) -> Result<(), Status> {
+        let mut known = OBJECTS.iter().rev();
+        let known = known.find(|(known, _, since)| *known == name && profile.has(*since));
+        let (name, kind, _) = *known.ok_or(Status::NotFound)?;
         let stored = kind.read(value).ok_or(Status::BadArgument)?;
         self.envoy.retain(|(known, _)| *known != name);
         self.envoy.push((name, stored));
@@ -205,25 +208,27 @@ impl Object {
     }
 }
 
-/// The kinds of objects that Envoy 1.40 makes from text, each of them measured (docs/envoy.md 2.10).
-const OBJECTS: &[(&str, Object)] = &[
-    ("envoy.bool", Object::Bool),
-    ("envoy.filters.listener.original_dst.local_ip", Object::Address),
-    ("envoy.filters.listener.original_dst.remote_ip", Object::Address),
-    ("envoy.hashable_string", Object::Text),
-    ("envoy.network.application_protocols", Object::Hidden),
-    ("envoy.network.ip", Object::Ip),
-    ("envoy.network.network_namespace", Object::Text),
-    ("envoy.network.transport_socket.original_dst_address", Object::Address),
-    ("envoy.network.upstream_server_name", Object::Text),
-    ("envoy.network.upstream_subject_alt_names", Object::Text),
-    ("envoy.ratelimit.hits_addend", Object::Unsigned),
-    ("envoy.string", Object::Text),
-    ("envoy.tcp_proxy.cluster", Object::Text),
-    ("envoy.tcp_proxy.disable_tunneling", Object::Flag),
-    ("envoy.tcp_proxy.per_connection_idle_timeout_ms", Object::Unsigned),
-    ("envoy.upstream.dynamic_host", Object::Text),
-    ("envoy.upstream.dynamic_port", Object::Unsigned),
+/// The kinds of objects that Envoy makes from text, each of them measured, and the minor version that has it so
+/// (docs/envoy.md 2.10, 2.14); of two with one name the later counts.
+const OBJECTS: &[(&str, Object, u8)] = &[
+    ("envoy.bool", Object::Bool, 40),
+    ("envoy.filters.listener.original_dst.local_ip", Object::Address, 0),
+    ("envoy.filters.listener.original_dst.remote_ip", Object::Address, 0),
+    ("envoy.hashable_string", Object::Text, 38),
+    ("envoy.network.application_protocols", Object::Hidden, 0),
+    ("envoy.network.ip", Object::Ip, 0),
+    ("envoy.network.network_namespace", Object::Text, 37),
+    ("envoy.network.transport_socket.original_dst_address", Object::Address, 0),
+    ("envoy.network.upstream_server_name", Object::Text, 0),
+    ("envoy.network.upstream_subject_alt_names", Object::Hidden, 0),
+    ("envoy.network.upstream_subject_alt_names", Object::Text, 38),
+    ("envoy.ratelimit.hits_addend", Object::Unsigned, 0),
+    ("envoy.string", Object::Text, 0),
+    ("envoy.tcp_proxy.cluster", Object::Text, 0),
+    ("envoy.tcp_proxy.disable_tunneling", Object::Flag, 0),
+    ("envoy.tcp_proxy.per_connection_idle_timeout_ms", Object::Unsigned, 0),
+    ("envoy.upstream.dynamic_host", Object::Text, 0),
+    ("envoy.upstream.dynamic_port", Object::Unsigned, 0),
 ];
 
 /// Names that Envoy knows and whose values this host cannot make.

@@ -31,6 +31,7 @@ static PEER: LazyLock<Peer> =
     LazyLock::new(|| Peer { address: "[::1]:8080".into(), identity: Some("spiffe://td/ns/a".into()) });
 
 static NO_STATE: LazyLock<FilterState> = LazyLock::new(FilterState::default);
+static PROFILE: Profile = Profile::envoy_1_40();
 static NO_PROXY: PropertyValue = PropertyValue::Map(Vec::new());
 
 /// Stands for what ends the playback.
@@ -61,6 +62,7 @@ fn base() -> View<'static> {
         root_id: "r",
         vm_id: "",
         state: &NO_STATE,
+        profile: &PROFILE,
         proxy: &NO_PROXY,
     }
 }
@@ -278,13 +280,13 @@ fn envoy_2_9_what_was_said_of_the_proxy() {
         check(view, "xds.node.metadata.L.2", Err(1));
         check(view, "xds.node.metadata.L.x", Err(1));
         check(view, "xds.node.metadata.M.k", Ok(&[1]));
-        check(view, "xds.node", Err(NOT_SUPPORTED));
+        assert!(lookup(b"xds\0node", view).unwrap().starts_with(b"\x0a\x01n"));
     }
     check(&rqh, "xds.route_name", Ok(b"r"));
     check(&rqh, "xds.virtual_host_name", Ok(b"v"));
     check(&root, "xds.virtual_host_name", Err(1));
     check(&rqh, "xds.route_metadata.filter_metadata.ns.k", Ok(&double(5.0)));
-    check(&rqh, "xds.route_metadata", Err(NOT_SUPPORTED));
+    check(&rqh, "xds.route_metadata", Ok(b"\n\x16\n\x02ns\x12\x10\n\x0e\n\x01k\x12\t\x11\0\0\0\0\0\0\x14@"));
     check(&rqh, "metadata.filter_metadata.jwt.sub", Ok(b"me"));
     check(&rqh, "connection.tls_version", Ok(b"TLSv1.3"));
     check(&rqh, "upstream.local_address", Err(1));
@@ -312,11 +314,11 @@ fn envoy_2_9_filter_state() {
             read_only: false,
         };
         state.set(b"proto", b"\x08\x01", Some(&proto)).unwrap();
-        state.set_envoy("envoy.string", "text").unwrap();
-        state.set_envoy("envoy.network.ip", "::1").unwrap();
-        state.set_envoy("envoy.filters.listener.original_dst.local_ip", "[::1]:80").unwrap();
-        assert_eq!(state.set_envoy("envoy.network.ip", "x"), Err(Status::BadArgument));
-        assert_eq!(state.set_envoy("mine", "x"), Err(Status::NotFound));
+        state.set_envoy(&PROFILE, "envoy.string", "text").unwrap();
+        state.set_envoy(&PROFILE, "envoy.network.ip", "::1").unwrap();
+        state.set_envoy(&PROFILE, "envoy.filters.listener.original_dst.local_ip", "[::1]:80").unwrap();
+        assert_eq!(state.set_envoy(&PROFILE, "envoy.network.ip", "x"), Err(Status::BadArgument));
+        assert_eq!(state.set_envoy(&PROFILE, "mine", "x"), Err(Status::NotFound));
         state
     });
     let view = View { state: &STATE, ..rqh() };

@@ -1,11 +1,11 @@
 //! A value on the way along a path, and its bytes (docs/envoy.md 2.9: encodings).
 
-use super::Missing;
 use super::state::Address;
+use super::{Missing, attributes};
 use crate::headermap::MapKind;
 use std::borrow::Cow;
 use tamis_abi::{Status, pairs};
-use tamis_traffic::{Headers, Peer, PropertyValue};
+use tamis_traffic::{Headers, MessageValue, Peer, PropertyValue, message};
 
 /// What a segment of a path led to.
 pub(super) enum Value<'a> {
@@ -47,6 +47,31 @@ pub(super) struct Message<'a> {
     pub(super) said: Option<&'a PropertyValue>,
 }
 
+impl Message<'_> {
+    /// What was said of it, encoded; nothing for an empty one.
+    fn bytes(&self) -> Vec<u8> {
+        let write = match self.kind {
+            Kind::Node => message::node,
+            Kind::Locality => message::locality,
+            Kind::Metadata => message::metadata,
+        };
+        self.said.map(write).unwrap_or_default()
+    }
+
+    fn typed(self) -> MessageValue {
+        let names: &[&'static str] = match self.kind {
+            Kind::Node => &["id", "cluster", "metadata", "locality", "user_agent_name", "user_agent_version"],
+            Kind::Locality => &["region", "zone", "sub_zone"],
+            Kind::Metadata => &["filter_metadata", "typed_filter_metadata"],
+        };
+        let value = |name: &&'static str| {
+            let value = attributes::field(self, name.as_bytes())?.typed().ok()?;
+            Some((*name, value))
+        };
+        MessageValue { bytes: self.bytes(), fields: names.iter().filter_map(value).collect() }
+    }
+}
+
 /// The messages that properties lead to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -78,7 +103,7 @@ impl<'a> Value<'a> {
                 | Self::Upstream
                 | Self::Xds
                 | Self::FilterState
-        ) || matches!(self, Self::Message(message) if message.said.is_some())
+        )
     }
 
     pub(super) fn int(number: u64) -> Self {
@@ -86,7 +111,7 @@ impl<'a> Value<'a> {
     }
 
     /// The bytes that the filter gets.
-    pub(super) fn bytes(self, path: &[u8]) -> Result<Cow<'a, [u8]>, Missing> {
+    pub(super) fn bytes(self) -> Result<Cow<'a, [u8]>, Missing> {
         let number = |bytes: [u8; 8]| Ok(Cow::Owned(bytes.to_vec()));
         match self {
             Self::Text(bytes) => Ok(bytes),
@@ -97,16 +122,14 @@ impl<'a> Value<'a> {
             Self::Headers(kind, headers) => Ok(Cow::Owned(headers.map_or_else(empty, |h| map(kind, h)))),
             Self::NoMap | Self::Address(_) => Ok(Cow::Owned(empty())),
             Self::Unpacked(bytes, url) => unpack(bytes, url).map(Cow::Borrowed),
-            // An empty message has no bytes.
-            Self::Message(Message { said: None, .. }) => Ok(Cow::Borrowed(b"")),
-            Self::Message(_) => Err(Missing::whole(path)),
+            Self::Message(message) => Ok(Cow::Owned(message.bytes())),
             Self::Said(value, in_struct) => encode(value, in_struct).map(Cow::Owned).map_err(Missing::Status),
             _ => Err(Missing::Status(Status::SerializationFailure)),
         }
     }
 
     /// The value with its type, for expressions; none for what has no bytes.
-    pub(super) fn typed(self, path: &[u8]) -> Result<PropertyValue, Missing> {
+    pub(super) fn typed(self) -> Result<PropertyValue, Missing> {
         Ok(match self {
             Self::Int(n) => PropertyValue::Int(n),
             Self::Uint(n) => PropertyValue::Uint(n),
@@ -116,7 +139,8 @@ impl<'a> Value<'a> {
             Self::Text(bytes) => PropertyValue::Text(String::from_utf8_lossy(&bytes).into_owned()),
             Self::Said(value, in_struct) => doubles(value, in_struct),
             Self::NoMap | Self::Address(_) => PropertyValue::Map(Vec::new()),
-            other => PropertyValue::Bytes(other.bytes(path)?.into_owned()),
+            Self::Message(message) => PropertyValue::Message(message.typed()),
+            other => PropertyValue::Bytes(other.bytes()?.into_owned()),
         })
     }
 }
@@ -181,6 +205,7 @@ pub(crate) fn encode(value: &PropertyValue, in_struct: bool) -> Result<Vec<u8>, 
         PropertyValue::Double(n) => n.to_le_bytes().to_vec(),
         PropertyValue::Text(text) => text.as_bytes().to_vec(),
         PropertyValue::Bytes(bytes) => bytes.clone(),
+        PropertyValue::Message(message) => message.bytes.clone(),
         PropertyValue::List(items) => {
             let item = |v| Ok((encode(v, in_struct)?, Vec::new()));
             list(items.iter().map(item).collect::<Result<_, Status>>()?)

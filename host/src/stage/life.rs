@@ -6,6 +6,7 @@ use crate::FailurePolicy;
 use crate::chain::Play;
 use crate::coverage::FUEL_FACTOR;
 use crate::inject::{Injector, hooks};
+use crate::profile::{Profile, since};
 use crate::vm::{Allowed, Broke, Failed, Recipe, Used, Vm};
 use crate::world::{Random, VirtualClock};
 use std::sync::Arc;
@@ -40,9 +41,7 @@ impl Stage {
         let mut recipes: Vec<Arc<Recipe>> = Vec::new();
         let mut keys: Vec<(usize, &FilterSpec)> = Vec::new();
         for (filter, spec) in builder.filters.iter().enumerate() {
-            if spec.allow_on_headers_stop_iteration && !desk.profile.headers_stop_setting {
-                let version = desk.profile.version();
-                let text = format!("Envoy {version} does not know `allow_on_headers_stop_iteration`");
+            if let Some(text) = unknown_to(&desk.profile, spec) {
                 let (phase, reason) = (StartPhase::Instantiate, StartReason::Link(text));
                 return Err(StartError { filter, name: spec.name.clone(), phase, reason, logs: Vec::new() });
             }
@@ -261,6 +260,16 @@ fn configure(vm: &mut Vm, filter: usize, desk: &mut Box<Desk>) -> Result<(), Fai
     step(desk, StartPhase::ContextCreate)?;
     step(desk, StartPhase::VmStart)?;
     step(desk, StartPhase::Configure)
+}
+
+/// What an older Envoy refuses of a filter that the newest one starts (docs/envoy.md 2.14).
+fn unknown_to(profile: &Profile, spec: &FilterSpec) -> Option<String> {
+    let version = profile.version();
+    if spec.allow_on_headers_stop_iteration && !profile.has(since::HEADERS_STOP_SETTING) {
+        return Some(format!("Envoy {version} does not know `allow_on_headers_stop_iteration`"));
+    }
+    let import = spec.module.newer_wasi().filter(|_| !profile.has(since::ALL_OF_WASI))?;
+    Some(format!("Envoy {version} does not have `{}.{}`, which 1.39 has", import.module, import.name))
 }
 
 impl Play<'_> {

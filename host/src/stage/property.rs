@@ -52,6 +52,7 @@ pub(crate) fn view(desk: &Desk, at: Context) -> Option<View<'_>> {
         root_id: &plugin.root_id,
         vm_id: &plugin.vm_id,
         state: &desk.properties,
+        profile: &desk.profile,
         proxy: &desk.proxy,
     })
 }

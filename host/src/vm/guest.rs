@@ -1,6 +1,7 @@
 //! What a store holds: the way into the guest's memory, its limits, and the desk while a callback runs.
 
 use super::{Broke, HostEnd};
+use crate::profile::since;
 use crate::stage::Desk;
 use crate::wasi;
 use tamis_abi::AbiVersion;
@@ -118,6 +119,10 @@ impl wasi::Host for Guest {
 
     fn random(&mut self, out: &mut [u8]) {
         self.desk.random.fill(out);
+    }
+
+    fn polls(&self) -> bool {
+        self.desk.profile.has(since::ALL_OF_WASI)
     }
 
     fn log(&mut self, level: LogLevel, line: &[u8]) {

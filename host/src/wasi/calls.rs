@@ -68,6 +68,14 @@ pub(super) fn fdstat<T: Host>(call: &mut Call<'_, '_, T>, fd: u32, ret: u32) -> 
     Ok(())
 }
 
+/// No event; an older Envoy does not have it (docs/envoy.md 2.14).
+pub(super) fn poll<T: Host>(call: &mut Call<'_, '_, T>, ret: u32) -> Answer {
+    if !call.host().polls() {
+        return Err(Errno::NO_SYSTEM);
+    }
+    words(call, &[(ret, 0)])
+}
+
 /// Pointers to `list`, `KEY=value` with a zero byte each to `buf`.
 pub(super) fn environ<T: Host>(call: &mut Call<'_, '_, T>, mut list: u32, mut buf: u32) -> Answer {
     let variables = call.host().env().to_vec();

@@ -21,6 +21,8 @@ pub(crate) trait Host: 'static {
     fn memory(&self) -> Option<Memory>;
     /// Environment variables, in order.
     fn env(&self) -> &[(String, String)];
+    /// `poll_oneoff` succeeds, as since Envoy 1.39.
+    fn polls(&self) -> bool;
     /// Nanoseconds since the Unix epoch.
     fn wall(&self) -> u64;
     /// Nanoseconds of the monotonic clock.
@@ -138,7 +140,7 @@ pub(crate) fn link<T: Host>(linker: &mut Linker<T>, allowed: impl Fn(&str) -> bo
         clock_time_get(id: u32, precision: u64, ret: u32) => calls::time(&mut call, id, ret);
         clock_res_get(id: u32, ret: u32) => calls::resolution(&mut call, id, ret);
         random_get(buf: u32, len: u32) => calls::random(&mut call, buf, len);
-        poll_oneoff(wanted: u32, out: u32, count: u32, ret: u32) => calls::words(&mut call, &[(ret, 0)]);
+        poll_oneoff(wanted: u32, out: u32, count: u32, ret: u32) => calls::poll(&mut call, ret);
         sched_yield() => Ok(());
     }
     for module in MODULES {

@@ -29,6 +29,9 @@ impl Host for Fake {
     fn random(&mut self, out: &mut [u8]) {
         out.fill(0xAB);
     }
+    fn polls(&self) -> bool {
+        true
+    }
     fn log(&mut self, level: LogLevel, line: &[u8]) {
         if level > LogLevel::Trace {
             self.lines.push((level, line.to_vec()));

@@ -1,7 +1,7 @@
 //! Versions of Envoy, their limits, and capability restriction (docs/envoy.md 2.10, 2.11, 2.14).
 
 use crate::guest::*;
-use tamis_host::{Profile, Stage};
+use tamis_host::{FilterSpec, Module, Profile, Stage};
 use tamis_traffic::{Playback, PropertyValue};
 
 /// What a filter that asks this in the request's headers logs under a profile.
@@ -18,6 +18,73 @@ fn envoy_2_14_sign_exists_since_1_37() {
     for profile in Profile::names() {
         let want = if profile < "envoy-1.37" { "1" } else { "2" };
         assert_eq!(logs(&asks(profile, "(call $foreign 'sign' '')")), [want], "{profile}");
+    }
+}
+
+#[test]
+fn envoy_2_14_keys_in_pem_are_verified_since_1_37() {
+    // Neither key: two keys or none are bad arguments once there are two ways to give one.
+    let ops = "(call $foreign 'verify_signature' '\n\u{6}sha256') (call $foreign 'verify_signature' '')";
+    for profile in Profile::names() {
+        let old = ["0 \u{12}#Failed to initialize digest verify.", "0 \u{12}\u{12} is not supported."];
+        let want = if profile < "envoy-1.37" { old } else { ["2", "2"] };
+        assert_eq!(logs(&asks(profile, ops)), want, "{profile}");
+    }
+}
+
+#[test]
+fn envoy_2_14_kinds_of_filter_state_came_one_after_the_other() {
+    let set = |name: &str| {
+        let args = format!("\n{}{name}\u{12}\u{1}1", char::from(name.len() as u8));
+        format!("(call $foreign 'set_envoy_filter_state' '{args}')")
+    };
+    for (name, since) in [
+        ("envoy.string", "envoy-1.33"),
+        ("envoy.network.network_namespace", "envoy-1.37"),
+        ("envoy.hashable_string", "envoy-1.38"),
+        ("envoy.bool", "envoy-1.40"),
+    ] {
+        for profile in Profile::names() {
+            let want = if profile < since { "1" } else { "0 " };
+            assert_eq!(logs(&asks(profile, &set(name))), [want], "{profile} {name}");
+        }
+    }
+    let read = "(call $property 'filter_state\0envoy.network.upstream_subject_alt_names')";
+    let ops = set("envoy.network.upstream_subject_alt_names") + read;
+    for profile in Profile::names() {
+        let want = if profile < "envoy-1.38" { "1" } else { "0 1" };
+        assert_eq!(logs(&asks(profile, &ops))[1], want, "{profile}");
+    }
+}
+
+#[test]
+fn envoy_2_14_the_size_of_the_headers_is_told_since_1_37() {
+    for profile in Profile::names() {
+        for path in ["request\0headers_bytes", "response\0headers_bytes"] {
+            let said = logs(&asks(profile, &format!("(call $property '{path}')")));
+            assert_eq!(said == ["1"], profile < "envoy-1.37", "{profile} {path}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn envoy_2_14_an_envoy_before_1_39_has_eighteen_functions_of_wasi_and_cannot_wait() {
+    let newer = r#"(module (import "wasi_unstable" "clock_res_get" (func (param i32 i32) (result i32)))
+        (memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) (i32.const 8)))"#;
+    let engine = engine();
+    let spec = FilterSpec::new("a", Module::load(&engine, &wat::parse_str(newer).unwrap()).unwrap());
+    let waits = "(call $num (call $poll (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))";
+    for name in Profile::names() {
+        let old = name < "envoy-1.39";
+        let profile = Profile::parse(name).unwrap();
+        let stage = Stage::builder(&engine).profile(profile).filter(spec.clone()).build();
+        let refused = stage.err().map(|error| error.to_string());
+        assert_eq!(refused.is_some(), old, "{name}: {refused:?}");
+        if let Some(text) = refused {
+            assert!(text.ends_with("does not have `wasi_unstable.clock_res_get`, which 1.39 has"), "{text}");
+        }
+        assert_eq!(logs(&asks(name, waits)), [if old { "52" } else { "0" }], "{name}");
     }
 }
 

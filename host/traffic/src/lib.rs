@@ -33,7 +33,7 @@ pub use headers::Headers;
 pub use playback::{
     Blame, Callout, CalloutKind, Cost, Fault, FaultKind, FilterTrace, Log, LogLevel, Outcome, Playback,
 };
-pub use property::PropertyValue;
+pub use property::{MessageValue, PropertyValue};
 pub use slot::{Blank, Slot};
 pub use tally::{Skip, Skipped, Tally};
 pub use verdict::{Answered, Change, Changes, Half, Kind, MAX_ROUTE, Section, Verdict, route_into, route_of};

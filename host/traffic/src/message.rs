@@ -84,6 +84,7 @@ fn any(value: &PropertyValue) -> Vec<u8> {
         PropertyValue::Bool(value) => out.extend([4 << 3, u8::from(*value)]),
         PropertyValue::Text(text) => put(&mut out, 3, text.as_bytes()),
         PropertyValue::Bytes(bytes) => put(&mut out, 3, bytes),
+        PropertyValue::Message(message) => put(&mut out, 3, &message.bytes),
         PropertyValue::Map(_) => put(&mut out, 5, &structure(value)),
         PropertyValue::List(_) => put(&mut out, 6, &list(value)),
     }

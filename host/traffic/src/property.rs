@@ -25,9 +25,36 @@ pub enum PropertyValue {
     List(Vec<PropertyValue>),
     /// Keys and values, in order.
     Map(Vec<(PropertyValue, PropertyValue)>),
+    /// A protobuf message: its bytes for filters, its fields for expressions.
+    Message(MessageValue),
+}
+
+/// A protobuf message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessageValue {
+    /// As it is encoded.
+    pub bytes: Vec<u8>,
+    /// All of its fields by name; one that is not set has the value of its type that stands for nothing.
+    pub fields: Vec<(&'static str, PropertyValue)>,
 }
 
 impl PropertyValue {
+    /// It is what a field of a message has that is not set.
+    pub fn is_unset(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Bool(value) => !value,
+            Self::Int(n) | Self::Duration(n) | Self::Timestamp(n) => *n == 0,
+            Self::Uint(n) => *n == 0,
+            Self::Double(n) => *n == 0.0,
+            Self::Text(text) => text.is_empty(),
+            Self::Bytes(bytes) => bytes.is_empty(),
+            Self::List(list) => list.is_empty(),
+            Self::Map(map) => map.is_empty(),
+            Self::Message(message) => message.bytes.is_empty(),
+        }
+    }
+
     /// The value under a text key of a map; none when this is no map or has no such key.
     pub fn get(&self, key: &[u8]) -> Option<&Self> {
         let Self::Map(entries) = self else { return None };

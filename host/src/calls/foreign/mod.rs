@@ -9,6 +9,7 @@ mod state;
 mod zlib;
 
 use super::{Answer, Call, Stop, unsupported};
+use crate::profile::since;
 use crate::stage::Desk;
 use tamis_abi::Status;
 
@@ -42,8 +43,8 @@ fn run(desk: &mut Desk, name: &[u8], args: &[u8]) -> Answer<Vec<u8>> {
     match name {
         b"compress" => zlib::compress(args),
         b"uncompress" => zlib::uncompress(args),
-        b"verify_signature" => signature::verify(args),
-        b"sign" if desk.profile.sign => signature::sign(args),
+        b"verify_signature" => signature::verify(args, desk.profile.has(since::PEM)),
+        b"sign" if desk.profile.has(since::SIGN) => signature::sign(args),
         b"declare_property" => state::declare(desk, args).map(nothing),
         b"set_envoy_filter_state" => state::set_envoy(desk, args).map(nothing),
         b"expr_create" => expression::create(desk, args),

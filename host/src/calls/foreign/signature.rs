@@ -26,7 +26,8 @@ struct Hashed {
 }
 
 /// Told in the result: it failed, for this reason. Empty: it did not.
-pub(super) fn verify(bytes: &[u8]) -> Answer<Vec<u8>> {
+/// An older Envoy knows no PEM (docs/envoy.md 2.14).
+pub(super) fn verify(bytes: &[u8], with_pem: bool) -> Answer<Vec<u8>> {
     let mut args = Args::default();
     read(bytes, |number, field| {
         match (number, field) {
@@ -34,12 +35,13 @@ pub(super) fn verify(bytes: &[u8]) -> Answer<Vec<u8>> {
             (2, Field::Bytes(bytes)) => args.der = bytes,
             (3, Field::Bytes(bytes)) => args.signature = bytes,
             (4, Field::Bytes(bytes)) => args.text = bytes,
-            (5, Field::Bytes(bytes)) => args.pem = text(bytes)?,
+            (5, Field::Bytes(bytes)) if with_pem => args.pem = text(bytes)?,
             _ => {}
         }
         Ok(())
     })?;
-    let key = args.one_key(key::public_der, key::public_pem)?;
+    let key =
+        if with_pem { args.one_key(key::public_der, key::public_pem)? } else { key::public_der(args.der) };
     let Some(hashed) = args.hashed() else { return Ok(failed(2, &args.unknown_hash())) };
     let key = match key {
         Ok(key) => key,

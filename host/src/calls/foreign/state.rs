@@ -2,6 +2,7 @@
 
 use super::proto::{Field, read, text};
 use super::{Answer, unsupported};
+use crate::profile::since;
 use crate::properties::{Declared, Type, UNMADE};
 use crate::stage::Desk;
 use tamis_abi::Status;
@@ -61,7 +62,7 @@ pub(super) fn set_envoy(desk: &mut Desk, args: &[u8]) -> Answer {
         }
         Ok(())
     })?;
-    let effective = desk.profile.foreign_functions_use_effective_context;
+    let effective = desk.profile.has(since::EFFECTIVE_CONTEXT);
     let at = if effective { desk.at.effective } else { desk.at.current };
     if !at.stream {
         return Err(Status::NotFound.into());
@@ -73,5 +74,5 @@ pub(super) fn set_envoy(desk: &mut Desk, args: &[u8]) -> Answer {
         let (what, unit) = ("filter state", "bytes of one stream");
         return Err(crate::world::LimitReached { what, limit: STATE_LIMIT, unit }.into());
     }
-    Ok(desk.properties.set_envoy(name, value)?)
+    Ok(desk.properties.set_envoy(&desk.profile, name, value)?)
 }

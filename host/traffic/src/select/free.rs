@@ -1,6 +1,7 @@
 //! Expressions of filters (`expr_create`): the same language and library, over whatever the host knows.
 
 use super::headers::Map;
+use super::message::Proto;
 use super::patterns::{self, Pattern};
 use super::{WhereErrorKind, parse};
 use crate::{Headers, PropertyValue};
@@ -169,7 +170,7 @@ impl Indexer for Group<'_> {
     }
 }
 
-fn boxed(value: PropertyValue) -> Box<dyn Val> {
+pub(super) fn boxed(value: PropertyValue) -> Box<dyn Val> {
     match value {
         PropertyValue::Null => Box::new(CelNull),
         PropertyValue::Bool(value) => Box::new(CelBool::from(value)),
@@ -185,6 +186,7 @@ fn boxed(value: PropertyValue) -> Box<dyn Val> {
         PropertyValue::List(list) => {
             Box::new(CelList::from(list.into_iter().map(boxed).collect::<Vec<Box<dyn Val>>>()))
         }
+        PropertyValue::Message(message) => Box::new(Proto(message)),
         PropertyValue::Map(map) => {
             let entry = |(key, value): (PropertyValue, PropertyValue)| {
                 Some((boxed(key).try_into().ok()?, boxed(value)))
@@ -208,6 +210,9 @@ fn plain(value: &dyn Val) -> Option<PropertyValue> {
         return Some(PropertyValue::List(
             list.inner().iter().map(|v| plain(v.as_ref())).collect::<Option<_>>()?,
         ));
+    }
+    if let Some(message) = value.downcast_ref::<Proto>() {
+        return Some(PropertyValue::Message(message.0.clone()));
     }
     if *value.get_type() == MAP_TYPE {
         return headers(value);

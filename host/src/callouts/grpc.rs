@@ -45,6 +45,9 @@ impl Desk {
             Ok(callout) => callout,
             Err(limit) => return Refused::TooMany(limit).into(),
         };
+        // What is on its way has a copy.
+        self.keep_call(&callout);
+        self.keep_call(&callout);
         if let Err(why) = self.callouts.room() {
             return why.into();
         }
@@ -164,6 +167,7 @@ impl Desk {
             return Err(Status::BadArgument);
         }
         let at = self.live(token)?;
+        self.keep(message.len());
         self.sent(at, Some(message), end);
         Ok(())
     }
@@ -182,6 +186,7 @@ impl Desk {
             let at = match self.made.iter().rposition(known) {
                 Some(at) => at,
                 None => {
+                    // As large as what the filter gave when it started it, in another playback.
                     self.made.push(live.callout.clone());
                     self.made.len() - 1
                 }

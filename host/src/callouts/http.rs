@@ -14,6 +14,7 @@ const RESET_BODY: &[u8] =
 impl Desk {
     /// Starts a call for the effective context's filter and asks what will come of it.
     pub(crate) fn start_callout(&mut self, mut callout: Callout) -> Result<u32, Refused> {
+        self.keep_call(&callout);
         let headers = &callout.request.headers;
         let required: [&[u8]; 3] = [b":path", b":method", b":authority"];
         if callout.timeout_ms > i32::MAX as u32 || required.iter().any(|name| headers.get(name).is_none()) {
@@ -45,6 +46,14 @@ impl Desk {
         }
         self.made.push(callout);
         Ok(token)
+    }
+
+    /// A call is kept once as it was made.
+    pub(super) fn keep_call(&mut self, callout: &Callout) {
+        let request = &callout.request;
+        let trailers = request.trailers.get().map_or(0, |trailers| trailers.byte_len());
+        let message = request.headers.byte_len() + request.body.bytes.len() + trailers;
+        self.keep(size_of::<Callout>() + callout.cluster.len() + message);
     }
 
     /// What will arrive and when; none when nothing ever will.

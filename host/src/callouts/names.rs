@@ -11,6 +11,7 @@ impl Desk {
     /// nobody; for a name the stage's answers are asked.
     pub(crate) fn resolve(&mut self, name: &[u8]) -> Result<(u32, Option<Event>), Refused> {
         self.callouts.room()?;
+        self.keep(size_of::<Callout>() + 2 * name.len());
         let token = self.callouts.number(self.at.vm, CalloutKind::Resolve);
         if let Some(address) = str::from_utf8(name).ok().and_then(|n| n.parse::<IpAddr>().ok()) {
             return Ok((token, Some(Event::Resolved(encode(&[(SocketAddr::new(address, 0), 0)])))));

@@ -2,7 +2,7 @@
 
 use crate::memory::{GuestView, OutOfBounds};
 use crate::stage::Desk;
-use crate::vm::{Broke, Door, Guest, HostEnd, restricted};
+use crate::vm::{Broke, Door, Guest, HostEnd, full, restricted};
 use crate::world::LimitReached;
 use tamis_abi::Status;
 use tamis_traffic::FaultKind;
@@ -36,7 +36,7 @@ impl From<Status> for Stop {
 
 impl From<LimitReached> for Stop {
     fn from(limit: LimitReached) -> Self {
-        Stop::End(Broke::new(FaultKind::OutOfMemory, limit.to_string()))
+        Stop::End(limit.into())
     }
 }
 
@@ -57,7 +57,8 @@ pub(crate) struct Call<'a, 'b> {
 }
 
 impl<'a, 'b> Call<'a, 'b> {
-    /// Counts the call, and traps where Envoy does (docs/envoy.md 1.4: restricted callbacks).
+    /// Counts the call, traps where Envoy does (docs/envoy.md 1.4: restricted callbacks), and ends the playback of a
+    /// filter that has filled memory.
     #[inline]
     pub(crate) fn enter(caller: &'a mut Caller<'b, Guest>, name: &'static str) -> wasmtime::Result<Self> {
         let guest = caller.data_mut();
@@ -65,6 +66,7 @@ impl<'a, 'b> Call<'a, 'b> {
             return Err(restricted(guest.door, name));
         }
         guest.desk.host_calls += 1;
+        guest.desk.has_room().map_err(full)?;
         Ok(Self { caller })
     }
 

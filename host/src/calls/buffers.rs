@@ -92,6 +92,7 @@ pub(super) fn set(call: &mut Call<'_, '_>, kind: u32, start: u32, size: u32, dat
         GRPC_MESSAGE => return set_message(desk, start, size, new),
         _ => return Err(Stop::Tell(Status::BadArgument)),
     }
+    desk.keep(new.len().saturating_sub(size as usize));
     let dir = if kind & 1 == 0 { Dir::Request } else { Dir::Response };
     let stream = &mut desk.stream;
     let which = match stream.seats.get(at.filter) {
@@ -126,6 +127,7 @@ fn splice(body: &mut Vec<u8>, start: u32, size: u32, new: &[u8]) -> Answer<bool>
 /// A message that came may be changed, for what reads it later in the same callback (docs/envoy.md 2.7).
 #[cold]
 fn set_message(desk: &mut Desk, start: u32, size: u32, new: &[u8]) -> Answer {
+    desk.keep(new.len().saturating_sub(size as usize));
     let Some(message) = &mut desk.callouts.open.received else { return Err(Stop::Tell(Status::BadArgument)) };
     splice(message, start, size, new).map(|_| ())
 }

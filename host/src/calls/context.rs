@@ -77,6 +77,7 @@ pub(super) fn continue_stream(call: &mut Call<'_, '_>, stream: u32) -> Answer {
     }
     // A TCP connection has type 2, an HTTP stream 0 and 1; the others name nothing.
     if (stream < 2) != desk.stream.tcp {
+        desk.keep(0);
         desk.actions.push(Action::Continue { filter: at.filter, stream });
     }
     Ok(())
@@ -101,6 +102,7 @@ pub(super) fn close_stream(call: &mut Call<'_, '_>, stream: u32) -> Answer {
         if !desk.stream.tcp && super::reply::at_the_end(desk, "closing the stream") {
             return Ok(());
         }
+        desk.keep(0);
         desk.actions.push(Action::Close { filter: at.filter });
     }
     Ok(())

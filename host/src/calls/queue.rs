@@ -41,6 +41,7 @@ pub(super) fn dequeue(call: &mut Call<'_, '_>, token: u32, at: u32, len: u32) ->
 pub(super) fn enqueue(call: &mut Call<'_, '_>, token: u32, data: u32, dlen: u32) -> Answer {
     let (view, desk) = call.split()?;
     let owner = desk.queues.enqueue(token, view.read(data, dlen)?)?;
+    desk.keep(0);
     desk.ready.push_back((owner, token));
     Ok(())
 }

@@ -51,6 +51,7 @@ pub(super) fn at_the_end(desk: &mut Desk, what: &str) -> bool {
     let ends = matches!(desk.at.phase, "proxy_on_log" | "proxy_on_done" | "proxy_on_delete");
     if ends {
         let text = format!("{what} at the end of a stream crashes Envoy");
+        desk.keep(text.len());
         desk.fault(FaultKind::WouldCrash, Some(desk.at.effective.filter), text);
     }
     ends

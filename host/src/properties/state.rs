@@ -21,6 +21,13 @@ pub(crate) enum Type {
     FlatBuffer,
 }
 
+impl Type {
+    /// Bytes of its own.
+    pub(crate) fn len(&self) -> usize {
+        if let Self::Proto(url) = self { url.len() } else { 0 }
+    }
+}
+
 /// What `declare_property` said of a key.
 #[derive(Debug, Clone)]
 pub(crate) struct Declared {

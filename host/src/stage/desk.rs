@@ -7,13 +7,20 @@ use super::Crew;
 use crate::callouts::{Answers, Callouts, Delivery, Nobody};
 use crate::chain::{Reply, Stream};
 use crate::properties::{Declared, FilterState};
-use crate::world::{Metrics, Owner, Queues, Random, SharedData, Space, VirtualClock};
+use crate::world::{LimitReached, Metrics, Owner, Queues, Random, SharedData, Space, VirtualClock};
 use crate::{FailurePolicy, Profile};
 use std::collections::VecDeque;
 use tamis_traffic::select::Expression;
 use tamis_traffic::{
     Attributes, Callout, Exchange, Fault, FaultKind, Log, LogLevel, Peer, PropertyValue, Protocol, Side,
 };
+
+/// Most bytes that filters make the host keep for one playback (256 MiB): log lines, calls, what they add to bodies,
+/// what is to happen after the callback. Envoy would grow until it is killed; beyond it the playback ends.
+const KEPT_LIMIT: usize = 256 << 20;
+
+/// What an entry costs beside its bytes, roughly.
+const ENTRY_COST: usize = 64;
 
 /// What a filter asked for that happens after its callback (docs/envoy.md 1.5: queued, in order of the calls).
 #[derive(Debug)]
@@ -78,6 +85,8 @@ pub(crate) struct Plugin {
     pub(crate) declared: Vec<Declared>,
     /// What it made with `expr_create`, by token; none where it deleted one.
     pub(crate) expressions: Vec<Option<Expression>>,
+    /// Bytes of their texts.
+    pub(crate) expressed: usize,
 }
 
 /// What the recording knows beside the messages, kept for properties.
@@ -114,6 +123,8 @@ pub(crate) struct Desk {
     pub(crate) answers: Box<dyn Answers>,
     /// Calls into the host since it was last asked.
     pub(crate) host_calls: u32,
+    /// Bytes that filters made the host keep for this playback.
+    kept: usize,
     pub(crate) logs: Vec<Log>,
     pub(crate) made: Vec<Callout>,
     pub(crate) faults: Vec<Fault>,
@@ -146,6 +157,7 @@ impl Desk {
             callouts: Callouts::default(),
             answers: Box::new(Nobody),
             host_calls: 0,
+            kept: 0,
             logs: Vec::new(),
             made: Vec::new(),
             faults: Vec::new(),
@@ -160,8 +172,31 @@ impl Desk {
         self.faults.push(Fault { kind, filter, phase, text: text.into() });
     }
 
+    /// Counts an entry that a filter makes the host keep until the playback is over.
+    #[inline]
+    pub(crate) fn keep(&mut self, bytes: usize) {
+        self.kept = self.kept.saturating_add(bytes).saturating_add(ENTRY_COST);
+    }
+
+    /// What was kept is handed over.
+    pub(crate) fn keep_anew(&mut self) {
+        self.kept = 0;
+    }
+
+    /// Asked at each call into the host: one call adds at most what the filter's own memory holds. Whoever comes
+    /// after the one that it ends begins anew.
+    #[inline]
+    pub(crate) fn has_room(&mut self) -> Result<(), LimitReached> {
+        if self.kept <= KEPT_LIMIT {
+            return Ok(());
+        }
+        self.kept = 0;
+        Err(LimitReached { what: "memory of one playback", limit: KEPT_LIMIT, unit: "bytes" })
+    }
+
     pub(crate) fn log(&mut self, level: LogLevel, text: &[u8]) {
         if level >= self.level {
+            self.keep(text.len());
             let filter = self.at.effective.filter;
             self.logs.push(Log { filter, level, text: text.to_vec() });
         }

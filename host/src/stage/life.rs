@@ -160,6 +160,7 @@ fn plugin(spec: &FilterSpec, vm: usize, desk: &mut Desk) -> Plugin {
         allow_on_headers_stop_iteration: spec.allow_on_headers_stop_iteration,
         declared: Vec::new(),
         expressions: Vec::new(),
+        expressed: 0,
     }
 }
 
@@ -232,6 +233,7 @@ fn configure(vm: &mut Vm, filter: usize, desk: &mut Box<Desk>) -> Result<(), Fai
     (plugin.root, plugin.tick, plugin.status) = (id, 0, (0, Vec::new()));
     plugin.declared.clear();
     plugin.expressions.clear();
+    plugin.expressed = 0;
     let (vm_size, size) = (plugin.vm_config.len() as u32, plugin.config.len() as u32);
     let number = plugin.vm;
     let context = Context { id, filter, stream: false };

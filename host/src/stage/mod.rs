@@ -146,6 +146,7 @@ impl Stage {
 
     /// The playback's own lists take what filters write, so that their memory is used again.
     fn lend(&mut self, playback: &mut Playback) {
+        self.desk.keep_anew();
         std::mem::swap(&mut self.desk.logs, &mut playback.logs);
         std::mem::swap(&mut self.desk.faults, &mut playback.faults);
         std::mem::swap(&mut self.desk.made, &mut playback.callouts);

@@ -1,6 +1,7 @@
 //! How a callback ended that did not return.
 
 use super::Guest;
+use crate::world::LimitReached;
 use std::fmt;
 use tamis_traffic::FaultKind;
 use wasmtime::{Trap, WasmBacktrace};
@@ -70,6 +71,12 @@ impl Broke {
     }
 }
 
+impl From<LimitReached> for Broke {
+    fn from(limit: LimitReached) -> Self {
+        Self::new(FaultKind::OutOfMemory, limit.to_string())
+    }
+}
+
 fn what(trap: Trap) -> String {
     let text = trap.to_string();
     text.strip_prefix("wasm trap: ").map_or(text.clone(), str::to_owned)
@@ -79,5 +86,6 @@ fn what(trap: Trap) -> String {
 fn place(error: &wasmtime::Error) -> String {
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
     let name = trace.frames().iter().find_map(|f| f.func_name().map(str::to_owned));
-    name.map(|n| format!(" in `{n}`")).unwrap_or_default()
+    // A name is what the module says, and may say anything.
+    name.map(|n| format!(" in `{}`", n.replace(char::is_control, " "))).unwrap_or_default()
 }

@@ -4,11 +4,12 @@ use super::{Broke, HostEnd};
 use crate::profile::since;
 use crate::stage::Desk;
 use crate::wasi;
+use crate::world::LimitReached;
 use tamis_abi::AbiVersion;
 use tamis_traffic::{FaultKind, LogLevel};
 use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 
-/// Largest table of a filter, in entries. V8's limit is ten million; no filter comes near.
+/// Entries of all tables of a filter together. V8's limit is ten million; no filter comes near.
 const TABLE_LIMIT: usize = 10_000_000;
 
 /// Which host functions a filter may call now (docs/envoy.md 1.4).
@@ -44,7 +45,7 @@ impl Guest {
             allocate: None,
             door: Door::Starting,
             abi,
-            limits: Limits { memory, grown: 0, refused: None, starved: None },
+            limits: Limits { memory, used: 0, entries: 0, grown: 0, refused: None, starved: None },
             env,
         }
     }
@@ -54,6 +55,10 @@ impl Guest {
 #[derive(Debug)]
 pub(crate) struct Limits {
     memory: u64,
+    /// Bytes of all its memories: a module may have several.
+    used: u64,
+    /// Entries of all its tables.
+    entries: usize,
     /// Bytes that memory grew by since this was last read.
     pub(crate) grown: u64,
     /// The size in bytes that was refused last.
@@ -79,16 +84,23 @@ impl Limits {
 
 impl ResourceLimiter for Limits {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        if desired as u64 > self.memory {
-            self.refused = Some(desired as u64);
+        let more = (desired - current) as u64;
+        if self.used + more > self.memory {
+            self.refused = Some(self.used + more);
             return Ok(false);
         }
-        self.grown += (desired - current) as u64;
+        self.used += more;
+        self.grown += more;
         Ok(true)
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_LIMIT)
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let entries = self.entries + (desired - current);
+        if entries > TABLE_LIMIT {
+            return Ok(false);
+        }
+        self.entries = entries;
+        Ok(true)
     }
 }
 
@@ -98,7 +110,7 @@ impl wasi::Host for Guest {
             return Err(restricted(self.door, name));
         }
         self.desk.host_calls += 1;
-        Ok(())
+        self.desk.has_room().map_err(full)
     }
 
     fn memory(&self) -> Option<Memory> {
@@ -136,4 +148,10 @@ pub(crate) fn restricted(door: Door, name: &str) -> wasmtime::Error {
     let place = if door == Door::Starting { "before the filter has started" } else { "inside the allocator" };
     let text = format!("called `{name}` {place}, where Envoy forbids it");
     wasmtime::Error::new(HostEnd(Broke::new(FaultKind::Trap, text)))
+}
+
+/// The end of a filter that has filled memory of the host.
+#[cold]
+pub(crate) fn full(limit: LimitReached) -> wasmtime::Error {
+    wasmtime::Error::new(HostEnd(limit.into()))
 }

@@ -9,7 +9,7 @@ mod start;
 pub(crate) use allowed::Allowed;
 pub(crate) use broke::{Broke, HostEnd};
 pub(crate) use callbacks::Callbacks;
-pub(crate) use guest::{Door, Guest, restricted};
+pub(crate) use guest::{Door, Guest, full, restricted};
 pub(crate) use start::{Failed, Recipe};
 
 use crate::stage::Desk;

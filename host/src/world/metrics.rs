@@ -2,11 +2,15 @@
 
 use super::LimitReached;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 /// Most metric ids of one kind. Each define makes one; a filter that defines in a request callback would
 /// fill memory, here and in Envoy.
 pub(crate) const METRIC_LIMIT: usize = 1 << 20;
+
+/// Bytes of the names of all metrics of a stage (64 MiB), for the same reason.
+pub(crate) const NAMES_LIMIT: usize = 64 << 20;
 
 /// The kind of a metric, as `proxy_define_metric` numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +44,8 @@ pub(crate) struct Metrics {
     by_name: HashMap<(MetricKind, Vec<u8>), usize>,
     /// For each kind: which stat the n-th id stands for.
     ids: [Vec<u32>; 3],
+    /// Bytes of names.
+    names: usize,
 }
 
 #[derive(Debug)]
@@ -86,7 +92,14 @@ impl Metrics {
                 unit: "ids of one kind",
             });
         }
-        let stat = *self.by_name.entry((kind, name.to_vec())).or_insert_with(|| {
+        let known = self.by_name.entry((kind, name.to_vec()));
+        if matches!(known, Entry::Vacant(_)) {
+            self.names += name.len();
+            if self.names > NAMES_LIMIT {
+                return Err(LimitReached { what: "names of metrics", limit: NAMES_LIMIT, unit: "bytes" });
+            }
+        }
+        let stat = *known.or_insert_with(|| {
             self.stats.push(Stat { kind, name: name.to_vec(), value: 0, sum: 0 });
             self.stats.len() - 1
         });

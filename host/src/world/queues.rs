@@ -4,7 +4,7 @@ use super::LimitReached;
 use std::collections::VecDeque;
 use std::fmt;
 
-/// All messages that wait in the queues of a stage, in bytes (16 MiB). A filter whose consumer never comes
+/// All messages that wait in the queues of a stage, and the names of those, in bytes (16 MiB). A filter whose consumer never comes
 /// would fill the machine otherwise; Envoy has no limit here.
 pub(crate) const QUEUE_LIMIT: usize = 16 << 20;
 /// Most queues of a stage. Names usually are few and fixed; a name made from a request would never be freed.
@@ -62,6 +62,12 @@ impl Queues {
         if self.queues.len() == QUEUES_LIMIT {
             return Err(TOO_MANY);
         }
+        // A name stays for good.
+        let used = self.used + name.len();
+        if used > QUEUE_LIMIT {
+            return Err(FULL);
+        }
+        self.used = used;
         let (vm_id, name) = (vm_id.to_owned(), name.to_vec());
         self.queues.push(Queue { vm_id, name, owner, messages: VecDeque::new() });
         Ok(self.queues.len() as u32)

@@ -39,6 +39,7 @@ const PRELUDE: &str = r#"
 (import "env" "proxy_grpc_cancel" (func $grpc_cancel (param i32) (result i32)))
 (import "env" "envoy_resolve_dns" (func $resolve_ (param i32 i32 i32) (result i32)))
 (import "env" "proxy_get_current_time_nanoseconds" (func $now (param i32) (result i32)))
+(import "env" "proxy_define_metric" (func $metric (param i32 i32 i32 i32) (result i32)))
 (import "env" "proxy_call_foreign_function" (func $foreign_ (param i32 i32 i32 i32 i32 i32) (result i32)))
 (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
 (memory (export "memory") 16)

@@ -9,6 +9,7 @@ mod failure;
 mod headers;
 mod inject;
 mod lifecycle;
+mod limits;
 mod profiles;
 mod replies;
 mod tcp;

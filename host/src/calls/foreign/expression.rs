@@ -9,6 +9,10 @@ use tamis_traffic::select::{Expression, ExpressionError};
 /// Most expressions that one root makes (65,536), deleted ones counted; beyond it the playback ends.
 const EXPRESSIONS_LIMIT: usize = 65_536;
 
+/// Bytes of the texts of all expressions of one root (8 MiB), deleted ones counted. Each takes some fifty times as much
+/// once it is read.
+const EXPRESSED_LIMIT: usize = 8 << 20;
+
 /// Gives the token of a new expression of the root; 2 for what is none. A call of an unknown function uses a
 /// token up.
 pub(super) fn create(desk: &mut Desk, text: &[u8]) -> Answer<Vec<u8>> {
@@ -18,6 +22,11 @@ pub(super) fn create(desk: &mut Desk, text: &[u8]) -> Answer<Vec<u8>> {
     if expressions.len() >= EXPRESSIONS_LIMIT {
         let (what, unit) = ("expressions", "of one root");
         return Err(crate::world::LimitReached { what, limit: EXPRESSIONS_LIMIT, unit }.into());
+    }
+    plugin.expressed += text.len();
+    if plugin.expressed > EXPRESSED_LIMIT {
+        let (what, unit) = ("expressions", "bytes of text");
+        return Err(crate::world::LimitReached { what, limit: EXPRESSED_LIMIT, unit }.into());
     }
     match Expression::parse(text) {
         Ok(expression) => {

@@ -10,7 +10,7 @@ use tamis_abi::Status;
 /// Most keys that one root declares (4,096); beyond it the playback ends.
 const DECLARED_LIMIT: usize = 4_096;
 
-/// Bytes of filter state of one stream (1 MiB), as for `proxy_set_property`.
+/// Bytes of keys and schemas that one root declares, and of filter state of one stream (1 MiB), as for `proxy_set_property`.
 const STATE_LIMIT: usize = 1 << 20;
 
 /// Declares how a property of the current context is kept. What a stream context declares changes nothing: values
@@ -30,6 +30,7 @@ pub(super) fn declare(desk: &mut Desk, args: &[u8]) -> Answer {
     })?;
     let at = desk.at.current;
     if at.stream {
+        desk.keep(key.len());
         return Ok(desk.properties.declare(at.id, key.as_bytes())?);
     }
     let plugin = desk.plugins.get_mut(at.filter).ok_or(Status::NotFound)?;
@@ -39,6 +40,11 @@ pub(super) fn declare(desk: &mut Desk, args: &[u8]) -> Answer {
     if plugin.declared.len() >= DECLARED_LIMIT {
         let (what, unit) = ("declared properties", "keys");
         return Err(crate::world::LimitReached { what, limit: DECLARED_LIMIT, unit }.into());
+    }
+    let used: usize = plugin.declared.iter().map(|d| d.key.len() + d.ty.len()).sum();
+    if used + key.len() + schema.len() > STATE_LIMIT {
+        let (what, unit) = ("declared properties", "bytes");
+        return Err(crate::world::LimitReached { what, limit: STATE_LIMIT, unit }.into());
     }
     let ty = match ty {
         1 => Type::Text,

@@ -22,7 +22,6 @@ mod vm;
 mod wasi;
 mod world;
 
-pub use callouts::{Answer, Answers, Recorded};
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use module::{AbiVersion, Export, Import, LoadError, MODULE_LIMIT, Module, ModuleFacts, inspect};
 pub use policy::FailurePolicy;
@@ -31,3 +30,4 @@ pub use stage::{
     Clock, FilterSpec, Metric, MetricKind, Stage, StageBuilder, Start, StartError, StartPhase, StartReason,
     WORKERS_LIMIT,
 };
+pub use tamis_traffic::answers::{Answer, Answers, Recorded};

@@ -6,7 +6,8 @@ use crate::ui::Ui;
 use tamis_host::{FailurePolicy, FilterSpec, Profile, Stage};
 use tamis_referee::alike::{self, Disagreement};
 use tamis_referee::{Chain, Error, Filter, Policy, Referee, find};
-use tamis_traffic::{Exchange, Playback};
+use tamis_traffic::answers::Heard;
+use tamis_traffic::{CalloutKind, Exchange, Playback};
 
 /// Plays exchanges into playbacks, one after another.
 pub(super) trait Player {
@@ -61,6 +62,7 @@ impl Player for Referee {
 struct Both {
     referee: Referee,
     stage: Stage,
+    heard: Heard,
     lived: Exchange,
     theirs: Playback,
     against: Against,
@@ -68,12 +70,20 @@ struct Both {
 
 impl Player for Both {
     fn play(&mut self, exchange: &Exchange, playback: &mut Playback) -> Result<()> {
+        self.heard.forget();
         self.referee.play(exchange, &mut self.theirs).map_err(failure)?;
         self.lived.clone_from(exchange);
         self.referee.relive(&mut self.lived);
         self.stage.play(&self.lived, playback);
-        self.against.comparable = alike::comparable(playback, &self.theirs);
-        self.against.found = alike::compare(playback, &self.theirs);
+        let mut calls = playback.callouts.iter().filter(|c| c.token != 0 && c.kind != CalloutKind::Resolve);
+        self.referee.await_callouts(calls.clone().count(), &mut self.theirs);
+        // A cluster that Envoy was not told of is nobody's mistake but ours.
+        let told = calls.all(|callout| self.referee.knows(&callout.cluster));
+        self.against.comparable = told && alike::comparable(playback, &self.theirs);
+        self.against.found = match self.against.comparable {
+            true => alike::compare(playback, &self.theirs),
+            false => Disagreement::default(),
+        };
         Ok(())
     }
 
@@ -86,11 +96,12 @@ impl Player for Both {
     }
 }
 
-/// Starts what `which` names. The chain is the same for both.
+/// Starts what `which` names. The chain is the same for both; the stage is to be answered what `heard` noted.
 pub(super) fn player(
     which: EngineArg,
     stage: impl FnOnce(&mut Ui) -> Result<Stage>,
-    chain: impl FnOnce() -> Chain,
+    chain: impl FnOnce(&mut Ui) -> Result<Chain>,
+    heard: &Heard,
     profile: &Profile,
     ui: &mut Ui,
 ) -> Result<Box<dyn Player>> {
@@ -99,15 +110,29 @@ pub(super) fn player(
     }
     check_version(profile, ui)?;
     if which == EngineArg::Envoy {
-        ui.status("Starting", "Envoy");
-        return Ok(Box::new(Referee::start(chain()).map_err(failure)?));
+        return Ok(Box::new(referee(chain(ui)?, ui)?));
     }
     // First: its errors name the filter and what it logged.
     let stage = stage(ui)?;
-    ui.status("Starting", "Envoy");
-    let referee = Referee::start(chain()).map_err(failure)?;
+    let referee = referee(chain(ui)?, ui)?;
+    let heard = heard.clone();
     let (lived, theirs, against) = (Exchange::default(), Playback::default(), Against::default());
-    Ok(Box::new(Both { referee, stage, lived, theirs, against }))
+    Ok(Box::new(Both { referee, stage, heard, lived, theirs, against }))
+}
+
+fn referee(chain: Chain, ui: &mut Ui) -> Result<Referee> {
+    ui.status("Starting", "Envoy");
+    Referee::start(chain).map_err(failure)
+}
+
+/// The chain as Envoy is told about it, without clusters.
+pub(super) fn chain(filters: Vec<Filter>, profile: &Profile) -> Result<Chain> {
+    let mut chain = Chain::new(filters);
+    chain.buffer_limit = u32::try_from(profile.buffer_limit).map_err(|_| {
+        let text = format!("Envoy cannot be told a buffer limit of {} bytes", profile.buffer_limit);
+        Failure::new(Code::Usage, text).hint("it knows limits up to 4 GiB")
+    })?;
+    Ok(chain)
 }
 
 /// A filter of the test host as Envoy is told about it.
@@ -127,6 +152,7 @@ pub(super) fn filter(spec: &FilterSpec, wasm: &[u8]) -> Filter {
             FailurePolicy::LegacyOpen => Policy::LegacyOpen,
         },
         allow_on_headers_stop_iteration: spec.allow_on_headers_stop_iteration,
+        allowed_capabilities: spec.allowed_capabilities.clone(),
     }
 }
 

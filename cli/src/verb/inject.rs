@@ -5,12 +5,12 @@ use crate::failure::{Code, Failure, Result};
 use crate::plan::nearest;
 use crate::report::{Filter, InjectedTable};
 use tamis_host::{FailurePolicy, Stage, StageBuilder};
-use tamis_traffic::inject::{Exchanges, InjectError, Injection};
+use tamis_traffic::inject::{Exchanges, InjectError, Injection, Planned};
 use tamis_traffic::{Exchange, Playback};
 
 /// What `--inject` says, checked against the chain.
 pub(super) struct Faults {
-    all: Vec<(Injection, Option<usize>)>,
+    all: Vec<Planned>,
 }
 
 impl Faults {
@@ -21,28 +21,28 @@ impl Faults {
 
     /// Finds the filters that they name.
     pub(super) fn find(all: Vec<Injection>, filters: &[&str]) -> Result<Self> {
-        let all = all.into_iter().map(|one| {
-            let filter = filter(&one, filters)?;
-            Ok((one, filter))
+        let all = all.into_iter().enumerate().map(|(number, fault)| {
+            let filter = filter(&fault, filters)?;
+            Ok(Planned { number, fault, filter })
         });
         Ok(Self { all: all.collect::<Result<_>>()? })
     }
 
     /// Those that change exchanges.
     pub(super) fn exchanges(&self, seed: u64) -> Exchanges {
-        let all: Vec<Injection> = self.all.iter().map(|(one, _)| one.clone()).collect();
+        let all: Vec<Injection> = self.all.iter().map(|one| one.fault.clone()).collect();
         Exchanges::new(&all, seed)
     }
 
     /// Their texts, in order.
     pub(super) fn names(&self) -> Vec<String> {
-        self.all.iter().map(|(one, _)| one.to_string()).collect()
+        self.all.iter().map(|one| one.fault.to_string()).collect()
     }
 
     /// Gives a stage those that act inside of it.
     pub(super) fn put_into(&self, builder: StageBuilder) -> StageBuilder {
-        let mine = self.all.iter().enumerate().filter(|(_, (one, _))| !one.changes_exchanges());
-        mine.fold(builder, |builder, (number, (one, filter))| builder.inject(number, one.clone(), *filter))
+        let mine = self.all.iter().filter(|one| !one.fault.changes_exchanges());
+        mine.fold(builder, |builder, one| builder.inject(one.number, one.fault.clone(), one.filter))
     }
 }
 

@@ -13,6 +13,7 @@ mod inspect;
 mod new;
 mod play;
 mod replay;
+mod services;
 mod test;
 
 pub use engine::Against;

@@ -4,6 +4,7 @@ use super::coverage::Covering;
 use super::engine::{self, player};
 use super::inject::{Beside, Faults};
 use super::play::{Play, Select, engine, start};
+use super::services;
 use crate::args::{EngineArg, FailOn, ReplayArgs};
 use crate::build::Request;
 use crate::exit::Exit;
@@ -11,12 +12,12 @@ use crate::failure::{Code, Failure, Result};
 use crate::plan::{self, FilterPlan, HostPlan, Settings, Source, config_bytes};
 use crate::report::{Files, Filter, Reports, Summary};
 use crate::ui::Ui;
-use std::path::{Path, PathBuf};
-use tamis_host::{Clock, Recorded, StageBuilder};
-use tamis_referee::Chain;
+use std::path::Path;
+use tamis_host::{Clock, StageBuilder};
+use tamis_traffic::Kind;
+use tamis_traffic::answers::{Answers, Heard, Nobody};
 use tamis_traffic::read::{self, ReadOptions, Reader};
 use tamis_traffic::redact::Secrets;
-use tamis_traffic::{Exchange, Kind};
 
 pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
     let select = Select::new(&args.select)?;
@@ -56,9 +57,6 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
             abi: one.spec.module.facts().abi.to_string(),
         });
         if args.engine != EngineArg::Wasmtime {
-            if !one.spec.allowed_capabilities.is_empty() {
-                return Err(ours_alone("allowed_capabilities"));
-            }
             theirs.push(engine::filter(&one.spec, &one.wasm));
         }
         covered.push(one.covered);
@@ -66,23 +64,30 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
     }
     let names: Vec<&str> = filters.iter().map(|f| f.name.as_str()).collect();
     let faults = Faults::find(faults, &names)?;
-    let recorded = (!args.callouts.is_empty()).then(|| answers(&args.callouts, ui)).transpose()?;
-    let builder = || {
-        let mut builder = host.builder(&engine);
-        if let Some(recorded) = &recorded {
-            builder = builder.answers(Box::new(recorded.clone()));
-        }
-        specs.iter().cloned().fold(builder, StageBuilder::filter)
+    let recorded = (!args.callouts.is_empty()).then(|| services::recorded(&args.callouts, ui)).transpose()?;
+    let answers = || -> Box<dyn Answers + Send> {
+        recorded.clone().map_or_else(|| Box::new(Nobody) as _, |recorded| Box::new(recorded) as _)
     };
+    let builder =
+        || specs.iter().cloned().fold(host.builder(&engine).answers(answers()), StageBuilder::filter);
+    let heard = Heard::default();
     let covering = args.coverage.as_deref().map(|path| Covering::new(path, covered, ui)).transpose()?;
     let stage = |ui: &mut Ui| {
-        let counted = match &covering {
-            Some(covering) => builder().coverage(covering.counters()),
-            None => builder(),
-        };
-        start(faults.put_into(counted), ui)
+        let mut builder = builder().answers(heard.repeat(answers()));
+        if let Some(covering) = &covering {
+            builder = builder.coverage(covering.counters());
+        }
+        start(faults.put_into(builder), ui)
     };
-    let player = player(args.engine, stage, || Chain::new(theirs), &host.profile, ui)?;
+    let chain = |ui: &mut Ui| {
+        let mut chain = engine::chain(theirs, &host.profile)?;
+        if let Some(recorded) = &recorded {
+            let clusters = services::clusters(&args.captures, &select, builder(), recorded.clone(), ui)?;
+            chain.serve(clusters, heard.note(answers()));
+        }
+        Ok(chain)
+    };
+    let player = player(args.engine, stage, chain, &heard, &host.profile, ui)?;
     let injected = match args.inject.is_empty() {
         true => None,
         false => {
@@ -119,29 +124,11 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// The answers that captures hold; what does not fit into memory is said and left out.
-fn answers(captures: &[PathBuf], ui: &mut Ui) -> Result<Recorded> {
-    let mut reader = open(captures)?;
-    let (mut answers, mut exchange) = (Recorded::new(), Exchange::default());
-    while reader.next(&mut exchange).map_err(unreadable)? {
-        if !answers.learn(&exchange) {
-            ui.warn(&format!(
-                "`--callouts` is too large: exchange #{} and later do not answer",
-                exchange.place.number
-            ));
-            break;
-        }
-    }
-    Ok(answers)
-}
-
 /// What Envoy is not told by this tool: with it the two engines would not play the same.
 fn only_ours(args: &ReplayArgs) -> Result<()> {
     let asked = [
-        ("--callouts", !args.callouts.is_empty()),
         ("--inject", !args.inject.is_empty()),
         ("--coverage", args.coverage.is_some()),
-        ("--buffer-limit", args.host.buffer_limit.is_some()),
         ("--properties", args.host.properties.is_some()),
     ];
     match asked.iter().find(|(_, given)| *given) {

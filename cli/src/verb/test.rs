@@ -1,6 +1,5 @@
 //! `tamis test`.
 
-mod answers;
 mod find;
 mod one;
 

@@ -7,7 +7,7 @@
 //! - One request on each connection: what one exchange breaks, the next does not see.
 //! - Trailers pass in HTTP/1 too; limits on headers are far above what captures hold.
 
-use crate::chain::{Chain, Filter, Policy};
+use crate::chain::{Chain, Cluster, Filter, Policy};
 use crate::envoy::{address, cluster};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,8 +23,6 @@ pub(crate) const BARRIER: &str = "tamis-barrier";
 /// What the barrier logs.
 pub(crate) const BARRIER_LINE: &str = "tamis barrier";
 
-/// Most body bytes that Envoy holds back for a filter (1 MiB, Envoy's default, and the test host's).
-const BUFFER: u32 = 1 << 20;
 /// Longest header list that Envoy takes, KiB; 8 MiB is the most that it can be told.
 const HEADERS_KIB: u32 = 8192;
 /// Most header fields.
@@ -52,22 +50,25 @@ pub(crate) fn listeners(chain: &Chain, folder: &Path) -> Vec<Value> {
     let note = format!("function envoy_on_request(handle) handle:logInfo(\"{BARRIER_LINE}\") end");
     let direct = json!({ "match": { "prefix": "/" }, "direct_response": { "status": 200 } });
     let barrier = manager(BARRIER, vec![lua(&note), router()], &direct, chain.idle);
-    vec![listener(REPLAY, &replay), listener(BARRIER, &barrier)]
+    vec![listener(REPLAY, &replay, chain), listener(BARRIER, &barrier, chain)]
 }
 
-/// Clusters of the bootstrap.
-pub(crate) fn clusters(upstream: SocketAddr, callouts: &[(String, SocketAddr)]) -> Vec<Value> {
+/// Clusters of the bootstrap: where the upstream listens, and each of the chain's clusters that has a host.
+pub(crate) fn clusters(chain: &Chain, upstream: SocketAddr, hosts: &[Option<SocketAddr>]) -> Vec<Value> {
     let mut replay = cluster(REPLAY, Some(upstream));
-    replay["per_connection_buffer_limit_bytes"] = json!(BUFFER);
+    replay["per_connection_buffer_limit_bytes"] = json!(chain.buffer_limit);
     let own = json!({ "http_protocol_options": http1(), "http2_protocol_options": {} });
     replay["typed_extension_protocol_options"] = protocol("use_downstream_protocol_config", &own);
-    let callout = |(name, at): &(String, SocketAddr)| {
-        let mut callout = cluster(name, Some(*at));
-        let own = json!({ "http_protocol_options": http1() });
+    let callout = |(Cluster { name, http2, .. }, at): (&Cluster, &Option<SocketAddr>)| {
+        let mut callout = cluster(name, *at);
+        let own = match http2 {
+            true => json!({ "http2_protocol_options": {} }),
+            false => json!({ "http_protocol_options": http1() }),
+        };
         callout["typed_extension_protocol_options"] = protocol("explicit_http_config", &own);
         callout
     };
-    std::iter::once(replay).chain(callouts.iter().map(callout)).collect()
+    std::iter::once(replay).chain(chain.clusters.iter().zip(hosts).map(callout)).collect()
 }
 
 /// One request on each connection, and this choice of protocol.
@@ -81,11 +82,11 @@ fn protocol(choice: &str, own: &Value) -> Value {
     }})
 }
 
-fn listener(name: &str, manager: &Value) -> Value {
+fn listener(name: &str, manager: &Value, chain: &Chain) -> Value {
     json!({
         "name": name,
         "address": address(0),
-        "per_connection_buffer_limit_bytes": BUFFER,
+        "per_connection_buffer_limit_bytes": chain.buffer_limit,
         "filter_chains": [{ "filters": [{ "name": "hcm", "typed_config": manager }] }],
     })
 }
@@ -159,6 +160,11 @@ fn wasm(filter: &Filter, file: &Path) -> Value {
         },
         "allow_on_headers_stop_iteration": filter.allow_on_headers_stop_iteration,
     });
+    if !filter.allowed_capabilities.is_empty() {
+        let allowed: serde_json::Map<String, Value> =
+            filter.allowed_capabilities.iter().map(|name| (name.clone(), json!({}))).collect();
+        plugin["capability_restriction_config"] = json!({ "allowed_capabilities": allowed });
+    }
     match filter.policy {
         Policy::Closed => plugin["failure_policy"] = json!("FAIL_CLOSED"),
         Policy::Open => plugin["failure_policy"] = json!("FAIL_OPEN"),

@@ -1,8 +1,7 @@
 //! What is to be played: filters as an Envoy `PluginConfig` has them, and the clusters of their callouts.
 
 use std::time::Duration;
-use tamis_traffic::Callout;
-use tamis_traffic::expect::RuleAnswer;
+use tamis_traffic::answers::{Answers, Nobody};
 
 /// One filter of the chain.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +24,8 @@ pub struct Filter {
     pub policy: Policy,
     /// Body callbacks run while headers are held.
     pub allow_on_headers_stop_iteration: bool,
+    /// The capabilities that it is restricted to (docs/envoy.md 2.11); not restricted when there are none.
+    pub allowed_capabilities: Vec<String>,
 }
 
 /// Envoy's failure policies (docs/envoy.md 2.12).
@@ -41,28 +42,60 @@ pub enum Policy {
     LegacyOpen,
 }
 
-/// Says what a cluster answers to a callout; none: nobody answers it, and the call runs into its timeout.
-pub type Answers = Box<dyn FnMut(&Callout) -> Option<RuleAnswer> + Send>;
+/// A cluster that filters may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// Envoy speaks HTTP/2 to it: gRPC needs that. Fields of a connection (`transfer-encoding`) do not come through it.
+    pub http2: bool,
+    /// It has a host, which gives the answers; else calls to it do not start (docs/envoy.md 2.6, 2.7).
+    pub hosts: bool,
+}
+
+impl Cluster {
+    /// One with a host that speaks HTTP/1.1.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), http2: false, hosts: true }
+    }
+}
 
 /// A chain, ready to be started.
 pub struct Chain {
     /// The filters, first first.
     pub filters: Vec<Filter>,
     /// Clusters that filters may call. Any other is unknown to Envoy.
-    pub clusters: Vec<String>,
-    /// Who answers those calls.
-    pub answers: Answers,
+    pub clusters: Vec<Cluster>,
+    /// What those clusters answer.
+    pub answers: Box<dyn Answers + Send>,
     /// How long a stream may stand still before it counts as stuck; a real Envoy waits five minutes.
     pub idle: Duration,
+    /// Most body bytes that Envoy holds back for a filter.
+    pub buffer_limit: u32,
 }
 
 /// How long a stream may stand still when nothing else is said: a filter that waits for nothing would else
 /// cost five minutes an exchange.
 pub const IDLE: Duration = Duration::from_secs(3);
 
+/// The same in a chain that makes callouts.
+const IDLE_WITH_CALLOUTS: Duration = Duration::from_secs(10);
+
+/// Most body bytes that are held back when nothing else is said (1 MiB: Envoy's default).
+const BUFFER: u32 = 1 << 20;
+
 impl Chain {
     /// These filters, without clusters for callouts.
     pub fn new(filters: Vec<Filter>) -> Self {
-        Self { filters, clusters: Vec::new(), answers: Box::new(|_| None), idle: IDLE }
+        let answers = Box::new(Nobody);
+        Self { filters, clusters: Vec::new(), answers, idle: IDLE, buffer_limit: BUFFER }
+    }
+
+    /// With these clusters. A stream may stand still longer then: the timeouts of its callouts come first.
+    pub fn serve(&mut self, clusters: Vec<Cluster>, answers: Box<dyn Answers + Send>) {
+        if !clusters.is_empty() {
+            self.idle = IDLE_WITH_CALLOUTS;
+        }
+        (self.clusters, self.answers) = (clusters, answers);
     }
 }

@@ -46,7 +46,7 @@ fn exchange(proxy: SocketAddr, request: &Request<'_>, board: &Board) -> Result<O
         head.push_str(&format!("content-type: {content}\r\n"));
     }
     // A proxy that answers early closes early; its answer still counts.
-    let _ = send(&mut stream, head, &request.out);
+    let _ = send(&mut stream, head.into_bytes(), &request.out);
     let mut wire = Wire::new(&stream, LOOK);
     let end = Instant::now() + request.limit;
     loop {
@@ -75,13 +75,13 @@ fn exchange(proxy: SocketAddr, request: &Request<'_>, board: &Board) -> Result<O
 }
 
 /// Sends head and body of a message in chunks.
-pub(crate) fn send(stream: &mut impl Write, mut head: String, out: &Out) -> io::Result<()> {
+pub(crate) fn send(stream: &mut impl Write, head: Vec<u8>, out: &Out) -> io::Result<()> {
+    let mut bytes = head;
     let Some(pieces) = &out.body else {
-        head.push_str("\r\n");
-        return stream.write_all(head.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+        return stream.write_all(&bytes);
     };
-    head.push_str("transfer-encoding: chunked\r\n\r\n");
-    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n");
     for (index, piece) in pieces.iter().enumerate() {
         if index > 0 {
             std::thread::sleep(BETWEEN);

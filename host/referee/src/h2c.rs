@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 use tamis_traffic::Headers;
 
-type Bytes = io::Cursor<Vec<u8>>;
+pub(crate) type Bytes = io::Cursor<Vec<u8>>;
 
 /// Bytes that may be under way without the peer's leave (1 GiB): flow control is not what is played.
 const WINDOW: u32 = 1 << 30;
@@ -22,11 +22,11 @@ const LIST: u32 = 16 << 20;
 /// Longest body that is kept, bytes (256 MiB).
 const BODY: usize = 256 << 20;
 
-fn run<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub(crate) fn run<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
-fn broken(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+pub(crate) fn broken(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::other(error)
 }
 
@@ -75,14 +75,19 @@ pub(crate) fn exchange(proxy: SocketAddr, request: &Request<'_>, board: &Board) 
     .map_err(Error::Peer)
 }
 
+/// A server that lets everything come.
+pub(crate) fn server() -> h2::server::Builder {
+    let mut builder = h2::server::Builder::new();
+    builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW).max_header_list_size(LIST);
+    builder
+}
+
 /// The upstream's side of one connection.
 pub(crate) fn serve(stream: TcpStream, board: &Board, idle: Duration) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     run(async {
         let stream = tokio::net::TcpStream::from_std(stream)?;
-        let mut builder = h2::server::Builder::new();
-        builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW).max_header_list_size(LIST);
-        let mut connection = builder.handshake::<_, Bytes>(stream).await.map_err(broken)?;
+        let mut connection = server().handshake::<_, Bytes>(stream).await.map_err(broken)?;
         let mut under_way: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
         loop {
             // Streams go on while the connection is driven.
@@ -140,7 +145,7 @@ async fn send(body: &mut SendStream<Bytes>, out: &Out) -> Result<(), h2::Error> 
 }
 
 /// Fields that HTTP/2 can carry; a name or value that it cannot would end the connection.
-fn fields(from: &[(Vec<u8>, Vec<u8>)]) -> HeaderMap {
+pub(crate) fn fields(from: &[(Vec<u8>, Vec<u8>)]) -> HeaderMap {
     let field = |(name, value): &(Vec<u8>, Vec<u8>)| {
         let name = http::HeaderName::from_bytes(name).ok()?;
         Some((name, http::HeaderValue::from_bytes(value).ok()?))
@@ -152,13 +157,13 @@ fn fields(from: &[(Vec<u8>, Vec<u8>)]) -> HeaderMap {
     map
 }
 
-fn take_fields(from: &HeaderMap, into: &mut Headers) {
+pub(crate) fn take_fields(from: &HeaderMap, into: &mut Headers) {
     for (name, value) in from {
         into.push(name.as_str().as_bytes(), value.as_bytes());
     }
 }
 
-async fn take(mut body: RecvStream) -> In {
+pub(crate) async fn take(mut body: RecvStream) -> In {
     let mut got = In::default();
     while let Some(data) = poll_fn(|context| body.poll_data(context)).await {
         match data {

@@ -21,11 +21,12 @@ mod lines;
 mod pack;
 mod play;
 mod referee;
+mod services;
 mod told;
 mod upstream;
 mod witness;
 
-pub use chain::{Answers, Chain, Filter, IDLE, Policy};
+pub use chain::{Chain, Cluster, Filter, IDLE, Policy};
 pub use error::{Error, Last};
 pub use lines::Line;
 pub use referee::Referee;

@@ -1,17 +1,19 @@
 //! An Envoy that plays exchanges one after another.
 
 use crate::bootstrap::{self, BARRIER, REPLAY};
-use crate::chain::{Answers, Chain, Filter};
+use crate::chain::{Chain, Cluster, Filter};
 use crate::client::{self, Request};
 use crate::envoy::Envoy;
 use crate::error::Error;
 use crate::play::{Life, Seen};
+use crate::services::Service;
 use crate::told::{Board, Out, Told};
 use crate::upstream::Server;
 use crate::witness::{Ending, Story, is_barrier};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tamis_traffic::answers::Nobody;
 use tamis_traffic::{
     Attributes, Exchange, Fault, FaultKind, Half, Message, Outcome, Peer, Playback, Protocol,
 };
@@ -30,7 +32,8 @@ pub struct Referee {
     envoy: Envoy,
     board: Arc<Board>,
     upstream: Server,
-    clusters: Vec<(String, Server)>,
+    /// By index in the chain's clusters; none where a cluster has no host.
+    services: Vec<Option<Server>>,
     chain: Chain,
     dead: Vec<bool>,
     life: Life,
@@ -55,21 +58,22 @@ impl Referee {
     /// instance; then its last log lines are in the error.
     pub fn start(mut chain: Chain) -> Result<Self, Error> {
         let board = Arc::new(Board::default());
-        let answers: Answers = std::mem::replace(&mut chain.answers, Box::new(|_| None));
+        let answers = std::mem::replace(&mut chain.answers, Box::new(Nobody));
         let answers = Arc::new(Mutex::new(answers));
         let idle = chain.idle + GRACE;
         let upstream = Server::upstream(&board, idle)?;
-        let mut clusters = Vec::new();
-        for name in &chain.clusters {
-            clusters.push((name.clone(), Server::cluster(name, &answers, &board, idle)?));
-        }
-        let envoy = launch(&chain, &upstream, &clusters)?;
+        let serve = |cluster: &Cluster| {
+            let service = Service::new(cluster, &answers, &board, idle);
+            cluster.hosts.then(|| Server::start(move |stream| service.serve(stream))).transpose()
+        };
+        let services = chain.clusters.iter().map(serve).collect::<Result<Vec<_>, _>>()?;
+        let envoy = launch(&chain, &upstream, &services)?;
         let dead = vec![false; chain.filters.len()];
         Ok(Self {
             envoy,
             board,
             upstream,
-            clusters,
+            services,
             chain,
             dead,
             life: Life::Serves,
@@ -167,6 +171,18 @@ impl Referee {
         };
     }
 
+    /// Whether Envoy has a cluster of this name for callouts.
+    pub fn knows(&self, cluster: &str) -> bool {
+        self.chain.clusters.iter().any(|known| known.name == cluster)
+    }
+
+    /// Calls of the last exchange that are still on their way when it is over (a filter calls in `proxy_on_log`, for
+    /// instance): waits a moment until `playback` has `wanted` of them.
+    pub fn await_callouts(&self, wanted: usize, playback: &mut Playback) {
+        let missing = wanted.saturating_sub(playback.callouts.len());
+        playback.callouts.append(&mut self.board.take_callouts(missing, LATE));
+    }
+
     /// A new Envoy in place of one that is gone.
     fn revive(&mut self) -> Result<(), Error> {
         if self.life == Life::Serves {
@@ -176,22 +192,22 @@ impl Referee {
         if self.restarts > RESTARTS {
             return Err(Error::Restarts(RESTARTS));
         }
-        self.envoy = launch(&self.chain, &self.upstream, &self.clusters)?;
+        self.envoy = launch(&self.chain, &self.upstream, &self.services)?;
         self.dead.fill(false);
         self.life = Life::Serves;
         Ok(())
     }
 }
 
-fn launch(chain: &Chain, upstream: &Server, clusters: &[(String, Server)]) -> Result<Envoy, Error> {
+fn launch(chain: &Chain, upstream: &Server, services: &[Option<Server>]) -> Result<Envoy, Error> {
     let folder = tempfile::tempdir().map_err(Error::Folder)?;
     for (index, Filter { wasm, .. }) in chain.filters.iter().enumerate() {
         std::fs::write(folder.path().join(format!("{index}.wasm")), wasm).map_err(Error::Folder)?;
     }
     let listeners = bootstrap::listeners(chain, folder.path());
-    let callouts: Vec<(String, SocketAddr)> =
-        clusters.iter().map(|(name, server)| (name.clone(), server.address())).collect();
-    let clusters = bootstrap::clusters(upstream.address(), &callouts);
+    let hosts: Vec<Option<SocketAddr>> =
+        services.iter().map(|server| server.as_ref().map(Server::address)).collect();
+    let clusters = bootstrap::clusters(chain, upstream.address(), &hosts);
     let envoy = Envoy::start_in(folder, None, &listeners, &clusters, "info", 1)?;
     // What filters logged while they started belongs to no exchange.
     if !barrier(&envoy) {

@@ -86,6 +86,16 @@ struct State {
     told: Option<Arc<Told>>,
     arrived: Vec<In>,
     callouts: Vec<Callout>,
+    /// Rises when the callouts are taken: places in the list before mean nothing then.
+    round: u64,
+}
+
+/// A call that may send more.
+pub(crate) struct Call {
+    round: u64,
+    place: usize,
+    /// As it was started.
+    head: Callout,
 }
 
 /// Shared by whoever plays and the servers.
@@ -102,6 +112,7 @@ impl Board {
         state.told = told.map(Arc::new);
         state.arrived.clear();
         state.callouts.clear();
+        state.round += 1;
     }
 
     /// A request has come, in whole or cut off. Gives the answer to it.
@@ -112,8 +123,25 @@ impl Board {
         state.told.clone()
     }
 
-    pub(crate) fn call(&self, callout: Callout) {
-        self.lock().callouts.push(callout);
+    /// A service was called.
+    pub(crate) fn call(&self, callout: Callout) -> Call {
+        let mut state = self.lock();
+        let call = Call { round: state.round, place: state.callouts.len(), head: callout.clone() };
+        state.callouts.push(callout);
+        self.bell.notify_all();
+        call
+    }
+
+    /// A call sends more. What comes in a later exchange than its start is an entry of its own.
+    pub(crate) fn more(&self, call: &mut Call, bytes: &[u8]) {
+        let mut state = self.lock();
+        if call.round != state.round {
+            (call.round, call.place) = (state.round, state.callouts.len());
+            state.callouts.push(call.head.clone());
+        }
+        if let Some(callout) = state.callouts.get_mut(call.place) {
+            callout.request.body.bytes.extend_from_slice(bytes);
+        }
     }
 
     /// True once a request has come that will not be answered.
@@ -133,7 +161,23 @@ impl Board {
             }
             state = self.bell.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
         }
+        state.round += 1;
         (std::mem::take(&mut state.arrived), std::mem::take(&mut state.callouts))
+    }
+
+    /// Further callouts, once so many came or the time is over.
+    pub(crate) fn take_callouts(&self, wanted: usize, limit: Duration) -> Vec<Callout> {
+        let end = Instant::now() + limit;
+        let mut state = self.lock();
+        while state.callouts.len() < wanted {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.bell.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
+        }
+        state.round += 1;
+        std::mem::take(&mut state.callouts)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

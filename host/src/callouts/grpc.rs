@@ -1,12 +1,14 @@
 //! gRPC calls and streams: how they start, what the filter may do with them, and how they end (docs/envoy.md 2.7).
 
+use super::http::note_time;
 use super::pending::Live;
 use super::{Answer, Delivery, Event, Refused, Service, wire};
-use crate::headermap::{self, MapKind};
+use crate::headermap::{self, MapKind, settle};
 use crate::stage::{Action, Desk};
 use crate::world::LimitReached;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::time::Duration;
 use tamis_abi::Status;
 use tamis_traffic::grpc::append_frame;
 use tamis_traffic::{Callout, CalloutKind, FaultKind, GrpcReply, Headers};
@@ -117,7 +119,12 @@ impl Desk {
 
     fn send_events(&mut self, live: &mut Live, events: wire::Timed, from: u64) {
         live.headed |= !events.is_empty();
-        for (at, event) in events {
+        for (at, mut event) in events {
+            match &mut event {
+                Event::Initial(map) | Event::Alone(map) => settle(map, MapKind::ResponseHeaders),
+                Event::Trailing(map) => settle(map, MapKind::ResponseTrailers),
+                _ => {}
+            }
             let due = from.saturating_add(at);
             live.last_due = live.last_due.max(due);
             let (filter, vm, root, token) = (live.filter, live.vm, live.root, live.token);
@@ -251,8 +258,9 @@ impl Desk {
         match &mut delivery.event {
             // The router adds it once the request is complete.
             Event::Initial(headers) if !headers.is_empty() && live.ended => {
-                headers.push(b"x-envoy-upstream-service-time", b"0");
+                note_time(headers, Duration::ZERO)
             }
+            Event::Alone(headers) if live.ended => note_time(headers, Duration::ZERO),
             Event::Closed { .. } => live.closed_there = true,
             _ => {}
         }

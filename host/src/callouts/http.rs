@@ -1,9 +1,10 @@
 //! HTTP calls: how they start and what will come of them (docs/envoy.md 2.6).
 
 use super::{Answer, Delivery, Event, Refused};
+use crate::headermap::{MapKind, settle};
 use crate::stage::Desk;
 use std::time::Duration;
-use tamis_traffic::{Callout, CalloutKind, FaultKind, GrpcEnd, Message};
+use tamis_traffic::{Callout, CalloutKind, FaultKind, Headers, Message};
 
 /// Envoy's body of a callout that timed out.
 const TIMEOUT_BODY: &[u8] = b"upstream request timeout";
@@ -60,12 +61,14 @@ impl Desk {
     fn outcome(&mut self, answer: Answer, callout: &Callout) -> Option<(u64, Event)> {
         let now = self.clock.wall();
         let limit = u64::from(callout.timeout_ms) * 1_000_000;
-        let (wait, message, broken) = match in_http(answer) {
+        let (wait, message, broken) = match answer.in_http() {
             Answer::Reply { mut message, after: time } => {
                 let long = message.body.bytes.len() as u64 > self.profile.callout_response_limit;
-                // Envoy's client appends it to every answer that came over the wire.
-                let took = time.as_millis().to_string();
-                message.headers.push(b"x-envoy-upstream-service-time", took.as_bytes());
+                settle(&mut message.headers, MapKind::ResponseHeaders);
+                if let Some(trailers) = message.trailers.get_mut() {
+                    settle(trailers, MapKind::ResponseTrailers);
+                }
+                note_time(&mut message.headers, time);
                 (nanos(time), if long { Message::default() } else { message }, long)
             }
             Answer::Reset { after: time } => (nanos(time), plain("503", RESET_BODY), false),
@@ -96,14 +99,13 @@ impl Desk {
     }
 }
 
-/// A gRPC answer to an HTTP call is what is on the wire.
-fn in_http(answer: Answer) -> Answer {
-    let Answer::Grpc(reply) = answer else { return answer };
-    let after = reply.after + reply.messages.iter().map(|m| m.after).sum::<Duration>();
-    match (reply.to_wire(), reply.end) {
-        (Some(message), _) => Answer::Reply { message, after },
-        (None, GrpcEnd::Reset) => Answer::ResetMidBody { after },
-        (None, _) => Answer::Timeout,
+/// Envoy's client says it in every answer that came over the wire, in place of what the peer said of itself.
+pub(super) fn note_time(headers: &mut Headers, took: Duration) {
+    const NAME: &[u8] = b"x-envoy-upstream-service-time";
+    let took = took.as_millis().to_string();
+    match headers.position(NAME) {
+        Some(at) => headers.set_value(at, took.as_bytes()),
+        None => headers.push(NAME, took.as_bytes()),
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum Event {
     Received(Vec<u8>),
     /// gRPC: trailing metadata.
     Trailing(Headers),
+    /// gRPC: trailing metadata that is the head of the peer's response, and all of it.
+    Alone(Headers),
     /// gRPC: the end.
     Closed { status: u32, text: Vec<u8> },
     /// Addresses of a name, as the filter gets them.
@@ -141,7 +143,7 @@ impl Callouts {
                 open.received = Some(message);
                 ("proxy_on_grpc_receive", number)
             }
-            Event::Trailing(headers) => {
+            Event::Trailing(headers) | Event::Alone(headers) => {
                 let number = count(headers.len());
                 open.trailing = Some(headers);
                 ("proxy_on_grpc_receive_trailing_metadata", number)

@@ -103,7 +103,7 @@ pub(super) fn parts(reply: &GrpcReply, from: u64, begins: bool) -> (Timed, u64) 
     if begins && reply.trailers_only() {
         let block = reply.to_wire().unwrap_or_default().headers;
         events.push((now, Event::Initial(Headers::new())));
-        events.extend(trailing(block).map(|event| (now, event)));
+        events.extend(alone(block).map(|event| (now, event)));
         return (events, now);
     }
     if begins {
@@ -130,12 +130,23 @@ pub(super) fn parts(reply: &GrpcReply, from: u64, begins: bool) -> (Timed, u64) 
 
 /// The trailers and the end that they say.
 fn trailing(block: Headers) -> impl Iterator<Item = Event> {
+    let end = end(&block);
+    [Event::Trailing(block), end].into_iter()
+}
+
+/// The same where headers and trailers are one block.
+fn alone(block: Headers) -> impl Iterator<Item = Event> {
+    let end = end(&block);
+    [Event::Alone(block), end].into_iter()
+}
+
+fn end(block: &Headers) -> Event {
     let status = block.get(b"grpc-status").map_or(UNKNOWN, |text| {
         let number = str::from_utf8(text).ok().and_then(|text| text.trim().parse::<u32>().ok());
         number.filter(|n| *n <= LAST_STATUS).unwrap_or(INVALID)
     });
     let text = with_detail([block.get(b"grpc-message").unwrap_or_default(), VIA_UPSTREAM]);
-    [Event::Trailing(block), Event::Closed { status, text }].into_iter()
+    Event::Closed { status, text }
 }
 
 /// Events of a response as it is on the wire.
@@ -145,7 +156,7 @@ fn message_events(message: Message) -> Vec<Event> {
     let code = headers.text(":status").and_then(|s| s.parse::<u16>().ok()).unwrap_or_default();
     let failed = |status| [Event::Trailing(Headers::new()), closed(status, VIA_UPSTREAM)];
     if ends && (code == 200 || headers.get(b"grpc-status").is_some()) {
-        return [Event::Initial(Headers::new())].into_iter().chain(trailing(headers)).collect();
+        return [Event::Initial(Headers::new())].into_iter().chain(alone(headers)).collect();
     }
     if code != 200 {
         return [Event::Initial(Headers::new())].into_iter().chain(failed(of_http(code))).collect();

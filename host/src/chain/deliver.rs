@@ -64,7 +64,7 @@ impl Play<'_> {
         let pick = match event {
             Event::Initial(_) => 0,
             Event::Received(_) => 1,
-            Event::Trailing(_) => 2,
+            Event::Trailing(_) | Event::Alone(_) => 2,
             Event::Resolved(_) => 3,
             Event::Closed { .. } | Event::Http { .. } => 4,
         };

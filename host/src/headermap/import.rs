@@ -28,6 +28,14 @@ pub(crate) fn import(from: &Headers, kind: MapKind, out: &mut Headers) -> bool {
     false
 }
 
+/// As [`import`], for headers that are kept where they are.
+pub(crate) fn settle(headers: &mut Headers, kind: MapKind) {
+    if !is_settled(headers, kind) {
+        let from = std::mem::take(headers);
+        import(&from, kind, headers);
+    }
+}
+
 /// True when nothing needs joining, lower-casing, renaming or moving.
 fn is_settled(headers: &Headers, kind: MapKind) -> bool {
     let mut seen = [0u64; SLOTS / 64];

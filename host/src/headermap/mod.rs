@@ -8,7 +8,7 @@ mod inline;
 mod words;
 
 pub(crate) use check::{check_request, check_response, is_name, is_value};
-pub(crate) use import::import;
+pub(crate) use import::{import, settle};
 
 use crate::world::LimitReached;
 use inline::is_inline;

@@ -1,12 +1,11 @@
 //! A function of ours in front of a filter's callback. A filter without hooks is entered as ever.
 
-use super::Planned;
 use crate::stage::At;
 use crate::vm::{Broke, Guest, HostEnd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tamis_traffic::FaultKind;
-use tamis_traffic::inject::{Entry, What};
+use tamis_traffic::inject::{Entry, Planned, What};
 use wasmtime::{Caller, Func, Store};
 
 /// Callbacks that roots have too; a hook means those of streams.

@@ -3,70 +3,34 @@
 //! A trap and a lack of memory are a function of ours in front of the filter's callback; a callout's fate is an
 //! answer; a client that leaves is another way through [`Play`](crate::chain::Play).
 
-mod answers;
 mod hook;
 
 pub(crate) use hook::Hook;
 
-use crate::callouts::Answers;
-use answers::Meddling;
-use std::sync::{Arc, Mutex, PoisonError};
-use tamis_traffic::inject::{Dice, Injection, Moment, Share, What};
-
-/// A fault that the builder was given.
-#[derive(Debug, Clone)]
-pub(crate) struct Planned {
-    /// Its number in the replay, as [`Playback::injected`](tamis_traffic::Playback::injected) names it.
-    pub(crate) number: usize,
-    pub(crate) fault: Injection,
-    /// Index of the filter that it is for; none: any.
-    pub(crate) filter: Option<usize>,
-}
-
-/// Numbers of faults that struck where the playback is out of reach.
-#[derive(Debug, Default, Clone)]
-struct Struck(Arc<Mutex<Vec<usize>>>);
-
-impl Struck {
-    fn add(&self, number: usize) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(number);
-    }
-
-    fn take(&self, into: &mut Vec<usize>) {
-        into.append(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
+use crate::callouts::{Answers, Nobody};
+use tamis_traffic::inject::{Failing, Leavers, Moment, Planned, Struck};
 
 /// What a stage with injected faults holds.
 #[derive(Debug)]
 pub(crate) struct Injector {
     struck: Struck,
-    leaves: Vec<(usize, Moment, Share, Dice)>,
+    leavers: Leavers,
 }
 
 impl Injector {
     /// Puts the faults where they act; none when there is nothing to look after in each play.
     pub(crate) fn new(all: &[Planned], seed: u64, answers: &mut Box<dyn Answers>) -> Option<Box<Self>> {
-        let struck = Struck::default();
-        let leaves = |p: &Planned| match p.fault.what {
-            What::ClientAbort(moment) => Some((p.number, moment, p.fault.share, Dice::new(seed, p.number))),
-            _ => None,
-        };
-        let leaves: Vec<_> = all.iter().filter_map(leaves).collect();
-        let meddled = Meddling::wrap(all, seed, answers, &struck);
-        (meddled || !leaves.is_empty()).then(|| Box::new(Self { struck, leaves }))
+        let (struck, leavers) = (Struck::default(), Leavers::new(all, seed));
+        let own = std::mem::replace(answers, Box::new(Nobody));
+        let failing = Failing::new(all, seed, own, &struck);
+        let fail = failing.is_ok();
+        *answers = failing.map_or_else(|own| own, |failing| Box::new(failing));
+        (fail || !leavers.is_empty()).then(|| Box::new(Self { struck, leavers }))
     }
 
     /// When the client of the next exchange leaves, if it does, and by which fault.
     pub(crate) fn leaves(&mut self) -> Option<(usize, Moment)> {
-        let mut found = None;
-        for (number, moment, share, dice) in &mut self.leaves {
-            // Each throws its dice for each exchange, whatever the others do.
-            if dice.takes(*share) && found.is_none() {
-                found = Some((*number, *moment));
-            }
-        }
-        found
+        self.leavers.next()
     }
 
     /// What struck since it was last asked.

@@ -3,9 +3,8 @@
 use super::{FilterSpec, Stage, StartError};
 use crate::callouts::{Answers, Nobody};
 use crate::coverage::Counters;
-use crate::inject::Planned;
 use crate::{Engine, Profile};
-use tamis_traffic::inject::Injection;
+use tamis_traffic::inject::{Injection, Planned};
 use tamis_traffic::{LogLevel, PropertyValue};
 
 /// Where a stage has its time from.

@@ -18,7 +18,7 @@ pub use error::{Located, Spot, TestError};
 pub use judge::Mismatch;
 pub use matcher::{Comparison, FieldMatcher, Matcher};
 pub use read::MAX_TEST_BYTES;
-pub use test::{CalloutRule, Chunks, Clock, Config, FilterRef, Host, RuleAnswer, Sent, TrafficTest};
+pub use test::{CalloutRule, Chunks, Clock, Config, FilterRef, Host, Sent, TrafficTest};
 
 /// The JSON Schema of a traffic test, for editors.
 pub const SCHEMA: &str = include_str!("../schema/traffic-test.json");

@@ -3,13 +3,17 @@
 //! Two kinds. [`Exchanges`] changes what is played: odd bytes, doubled fields, other pieces. The others act
 //! while a filter runs (a trap, no memory, a callout that fails, a client that leaves); the host does those.
 
+mod callouts;
 mod dice;
 mod exchanges;
 mod parse;
+mod planned;
 
+pub use callouts::Failing;
 pub use dice::Dice;
 pub use exchanges::Exchanges;
 pub use parse::InjectError;
+pub use planned::{Leavers, Planned, Struck};
 
 use std::fmt;
 

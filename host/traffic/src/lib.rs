@@ -4,6 +4,7 @@
 //! plays each and fills a [`Playback`]; the two are compared into a verdict.
 //! Nothing here knows wasmtime, the command line or the network.
 
+pub mod answers;
 pub mod compare;
 mod connection;
 mod encode;

@@ -1,6 +1,5 @@
 //! Runs one traffic test.
 
-use super::answers::Rules;
 use super::of_exchanges;
 use crate::args::EngineArg;
 use crate::build::Request;
@@ -14,12 +13,10 @@ use crate::verb::inject::Faults;
 use crate::verb::play::start;
 use crate::verb::replay::unreadable;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tamis_host::{Clock, Engine, FilterSpec, Profile, Stage, StageBuilder};
-use tamis_referee::Chain;
-use tamis_traffic::expect::{
-    self, CheckResult, Checker, Config, FilterRef, Located, RuleAnswer, Spot, TrafficTest,
-};
+use tamis_referee::Cluster;
+use tamis_traffic::answers::{Answer, Answers, Heard};
+use tamis_traffic::expect::{self, CheckResult, Checker, Config, FilterRef, Located, Spot, TrafficTest};
 use tamis_traffic::inject::Exchanges;
 use tamis_traffic::read::{self, ReadOptions};
 use tamis_traffic::redact::Secrets;
@@ -37,15 +34,11 @@ pub(super) struct Runner {
 
 /// What Envoy is not told by this tool: with it the two engines would not play the same.
 fn only_ours(path: &Path, test: &TrafficTest) -> Result<()> {
-    let spoken = |rule: &expect::CalloutRule| {
-        !matches!(rule.answer, RuleAnswer::Grpc(_) | RuleAnswer::Addresses { .. })
-    };
+    let names = |rule: &expect::CalloutRule| matches!(rule.answer, Answer::Addresses { .. });
     let asked = [
-        ("host.buffer_limit", test.host.buffer_limit.is_some()),
         ("host.properties", test.host.properties.is_some()),
         ("host.inject", !test.host.inject.is_empty()),
-        ("allowed_capabilities", test.chain.iter().any(|f| !f.allowed_capabilities.is_empty())),
-        ("an answer of gRPC or with addresses", !test.callouts.iter().all(spoken)),
+        ("an answer with addresses", test.callouts.iter().any(names)),
     ];
     match asked.iter().find(|(_, given)| *given) {
         None => Ok(()),
@@ -56,11 +49,21 @@ fn only_ours(path: &Path, test: &TrafficTest) -> Result<()> {
     }
 }
 
+/// The clusters that the test has answers for; gRPC needs HTTP/2.
+fn clusters(test: &TrafficTest) -> Vec<Cluster> {
+    let mut clusters: Vec<Cluster> = Vec::new();
+    for rule in &test.callouts {
+        let http2 = matches!(rule.answer, Answer::Grpc(_));
+        match clusters.iter_mut().find(|known| known.name == rule.cluster) {
+            Some(known) => known.http2 |= http2,
+            None => clusters.push(Cluster { http2, ..Cluster::new(&rule.cluster) }),
+        }
+    }
+    clusters
+}
+
 /// Disagreements of two engines that a test shows.
 const DISAGREEMENTS: usize = 5;
-
-/// How long a stream may stand still in Envoy when callouts are answered: their timeouts come first.
-const IDLE_WITH_CALLOUTS: Duration = Duration::from_secs(10);
 
 impl Runner {
     pub(super) fn new(engine: Engine, request: Request, instead: Option<PathBuf>, which: EngineArg) -> Self {
@@ -134,20 +137,16 @@ impl Runner {
                 ));
             }
         }
-        let chain = || {
-            let mut chain = Chain::new(theirs);
-            chain.clusters = test.callouts.iter().map(|rule| rule.cluster.clone()).collect();
-            chain.clusters.sort();
-            chain.clusters.dedup();
-            if !chain.clusters.is_empty() {
-                chain.idle = IDLE_WITH_CALLOUTS;
-            }
-            let rules = test.clone();
-            chain.answers = Box::new(move |callout| rules.answer(callout).map(|rule| rule.answer.clone()));
-            chain
-        };
         let profile = self.profile(path, test)?;
-        engine::player(self.which, |ui| self.stage(path, test, specs, faults, ui), chain, &profile, ui)
+        let heard = Heard::default();
+        let chain = |_: &mut Ui| {
+            let mut chain = engine::chain(theirs, &profile)?;
+            chain.serve(clusters(test), heard.note(Box::new(test.clone())));
+            Ok(chain)
+        };
+        let answers = heard.repeat(Box::new(test.clone()));
+        let stage = |ui: &mut Ui| self.stage(path, test, specs, answers, faults, ui);
+        engine::player(self.which, stage, chain, &heard, &profile, ui)
     }
 
     fn profile(&self, path: &Path, test: &TrafficTest) -> Result<Profile> {
@@ -166,6 +165,7 @@ impl Runner {
         path: &Path,
         test: &TrafficTest,
         specs: Vec<FilterSpec>,
+        answers: Box<dyn Answers>,
         faults: &Faults,
         ui: &mut Ui,
     ) -> Result<Stage> {
@@ -175,7 +175,7 @@ impl Runner {
                 Some(expect::Clock::Fixed(nanos)) if self.which == EngineArg::Wasmtime => Clock::Fixed(nanos),
                 _ => Clock::Recorded,
             })
-            .answers(Box::new(Rules(test.clone())))
+            .answers(answers)
             .profile(self.profile(path, test)?);
         if let Some(properties) = &test.host.properties {
             builder = builder.proxy(properties.clone());

@@ -5,9 +5,9 @@ use super::fields::{Fields, word};
 use super::node::{Node, Value};
 use super::read::{ANSWER_KEYS, duration};
 use super::send;
-use super::test::RuleAnswer;
+use crate::answers::Answer;
 use crate::{GrpcEnd, GrpcMessage, GrpcReply, GrpcStatus};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 const HTTP_KEYS: [&str; 2] = ["status", "body"];
@@ -15,15 +15,18 @@ const GRPC_KEYS: [&str; 3] = ["grpc_status", "grpc_message", "message"];
 const BOTH_KEYS: [&str; 2] = ["headers", "trailers"];
 pub(super) const MESSAGE_KEYS: &[&str] = &["base64"];
 
+/// How long an address counts, seconds; a test has no reason to say another.
+const TIME_TO_LIVE: u32 = 60;
+
 /// One of HTTP, gRPC, addresses, a reset and a timeout.
-pub(super) fn read(node: &Node, file: &str) -> Result<RuleAnswer, Problem> {
+pub(super) fn read(node: &Node, file: &str) -> Result<Answer, Problem> {
     if !matches!(node.value, Value::Map(_)) {
         let timeout = word(node, &[("reset", false), ("timeout", true)])?;
-        let reset = RuleAnswer::Reset { delay: Duration::ZERO };
-        return Ok(if timeout { RuleAnswer::Timeout } else { reset });
+        let reset = Answer::Reset { after: Duration::ZERO };
+        return Ok(if timeout { Answer::Timeout } else { reset });
     }
     let fields = Fields::of(node, "`answer`", ANSWER_KEYS)?;
-    let delay = fields.read("delay", duration)?.unwrap_or_default();
+    let after = fields.read("delay", duration)?.unwrap_or_default();
     let flag = |key| {
         fields.read(key, |node| match node.value {
             Value::Bool(flag) => Ok(flag),
@@ -41,14 +44,14 @@ pub(super) fn read(node: &Node, file: &str) -> Result<RuleAnswer, Problem> {
         ));
     }
     Ok(match () {
-        () if reset => RuleAnswer::Reset { delay },
-        () if timeout => RuleAnswer::Timeout,
-        () if grpc => RuleAnswer::Grpc(reply(&fields, file, delay)?),
+        () if reset => Answer::Reset { after },
+        () if timeout => Answer::Timeout,
+        () if grpc => Answer::Grpc(reply(&fields, file, after)?),
         () if addresses => {
             let list = fields.read("addresses", |node| node.items().iter().map(address).collect())?;
-            RuleAnswer::Addresses { addresses: list.unwrap_or_default(), delay }
+            Answer::Addresses { addresses: list.unwrap_or_default(), after }
         }
-        () => RuleAnswer::Reply { message: send::response(&fields, file)?, delay },
+        () => Answer::Reply { message: send::response(&fields, file)?, after },
     })
 }
 
@@ -88,7 +91,11 @@ fn message(node: &Node, file: &str) -> Result<Vec<u8>, Problem> {
     }
 }
 
-fn address(node: &Node) -> Result<IpAddr, Problem> {
+/// As a resolver gives it: without a port.
+fn address(node: &Node) -> Result<(SocketAddr, u32), Problem> {
     let text = node.as_text("an address")?;
-    text.parse().map_err(|_| Problem::new(node.at, format!("`{}` is no IP address", text.escape_debug())))
+    let ip: IpAddr = text
+        .parse()
+        .map_err(|_| Problem::new(node.at, format!("`{}` is no IP address", text.escape_debug())))?;
+    Ok((SocketAddr::new(ip, 0), TIME_TO_LIVE))
 }

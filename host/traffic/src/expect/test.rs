@@ -2,10 +2,9 @@
 
 use super::check::Check;
 use super::error::{Located, Spot};
+use crate::answers::{Answer, Answers};
 use crate::inject::Injection;
-use crate::{Body, Callout, Exchange, GrpcReply, Message, PropertyValue};
-use std::net::IpAddr;
-use std::time::Duration;
+use crate::{Body, Callout, Exchange, PropertyValue};
 
 /// A traffic test. Paths are as written: relative to the test file, for the caller to resolve.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,7 +113,7 @@ pub struct CalloutRule {
     /// Only callouts with this `:path`, query included; all without.
     pub path: Option<Vec<u8>>,
     /// The answer.
-    pub answer: RuleAnswer,
+    pub answer: Answer,
     /// Where the rule stands.
     pub at: Spot,
 }
@@ -127,34 +126,6 @@ impl CalloutRule {
     }
 }
 
-/// The answer to a callout.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RuleAnswer {
-    /// A response.
-    Reply {
-        /// The response, with `:status`.
-        message: Message,
-        /// How long it takes.
-        delay: Duration,
-    },
-    /// A response in the terms of gRPC.
-    Grpc(GrpcReply),
-    /// The addresses of a name that the filter resolves; none when there are none.
-    Addresses {
-        /// In order.
-        addresses: Vec<IpAddr>,
-        /// How long it takes.
-        delay: Duration,
-    },
-    /// The connection is reset.
-    Reset {
-        /// After how long.
-        delay: Duration,
-    },
-    /// No answer comes.
-    Timeout,
-}
-
 /// An exchange that is in no capture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sent {
@@ -164,9 +135,10 @@ pub struct Sent {
     pub check: Check,
 }
 
-impl TrafficTest {
-    /// The rule that answers a callout, if one does.
-    pub fn answer(&self, callout: &Callout) -> Option<&CalloutRule> {
-        self.callouts.iter().find(|rule| rule.covers(callout))
+/// Answers by the rules; a call without one is a fault of the test.
+impl Answers for TrafficTest {
+    fn answer(&mut self, callout: &Callout) -> Answer {
+        let rule = self.callouts.iter().find(|rule| rule.covers(callout));
+        rule.map_or(Answer::Unanswered, |rule| rule.answer.clone())
     }
 }

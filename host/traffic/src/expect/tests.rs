@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::PropertyValue;
+use crate::answers::{Answer, Answers};
 use crate::{
     Callout, Exchange, Fault, FaultKind, FilterTrace, Headers, Log, LogLevel, Message, Outcome, Playback,
 };
@@ -60,7 +61,7 @@ fn the_example_of_the_documentation_is_read() {
     );
     assert_eq!(test.host.clock, Some(Clock::Fixed(1_767_225_600_000_000_000)));
     assert_eq!((test.host.seed, test.host.chunks), (Some(7), Chunks::Recorded));
-    let RuleAnswer::Reply { message, delay } = &test.callouts[0].answer else { panic!() };
+    let Answer::Reply { message, after: delay } = &test.callouts[0].answer else { panic!() };
     assert_eq!((message.headers.text(":status"), *delay), (Some("403"), Duration::from_millis(20)));
     let names: Vec<_> = test.expect.iter().map(|check| check.name.as_str()).collect();
     assert_eq!(names, ["nothing breaks", "checkout needs a token", "the rest is untouched"]);
@@ -171,8 +172,8 @@ expect: { faults: none }
     assert_eq!(test.chain[1].config, Config::Inline(r#"[1,{"b":2,"a":null}]"#.into()));
     assert_eq!(test.captures.len(), 2);
     assert_eq!(test.host.clock, Some(Clock::Recorded));
-    assert_eq!(test.callouts[0].answer, RuleAnswer::Timeout);
-    assert_eq!(test.callouts[1].answer, RuleAnswer::Reset { delay: Duration::from_millis(1500) });
+    assert_eq!(test.callouts[0].answer, Answer::Timeout);
+    assert_eq!(test.callouts[1].answer, Answer::Reset { after: Duration::from_millis(1500) });
     let mut body = crate::Body { bytes: vec![0; 40], ..crate::Body::default() };
     test.host.chunks.apply(&mut body);
     assert_eq!(body.chunks, [16, 16, 8]);
@@ -180,7 +181,7 @@ expect: { faults: none }
 }
 
 /// The answer of a rule, written as a value of `answer`.
-fn answer_of(text: &str) -> RuleAnswer {
+fn answer_of(text: &str) -> Answer {
     let test = good(&format!(
         "filter: .\ncapture: a\nexpect: {{faults: none}}\ncallouts: [{{cluster: a, answer: {text}}}]"
     ));
@@ -190,38 +191,38 @@ fn answer_of(text: &str) -> RuleAnswer {
 #[test]
 fn a_callout_may_be_answered_in_grpc() {
     let text = r#"{grpc_status: 0, message: [hi, {base64: CgNmb28}, "\xff"], headers: {x-a: 1}, trailers: {x-b: 2}, delay: 5ms}"#;
-    let RuleAnswer::Grpc(reply) = answer_of(text) else { panic!() };
+    let Answer::Grpc(reply) = answer_of(text) else { panic!() };
     let messages: Vec<_> = reply.messages.iter().map(|m| m.bytes.as_slice()).collect();
     assert_eq!(messages, [&b"hi"[..], b"\n\x03foo", b"\xff"]);
     assert_eq!((reply.headers.text("x-a"), reply.after), (Some("1"), Duration::from_millis(5)));
     let crate::GrpcEnd::Status(status) = reply.end else { panic!() };
     assert_eq!((status.code, status.trailers.text("x-b")), (0, Some("2")));
     let error = crate::GrpcReply::error(7, "no entry");
-    assert_eq!(answer_of("{grpc_status: 7, grpc_message: no entry}"), RuleAnswer::Grpc(error));
+    assert_eq!(answer_of("{grpc_status: 7, grpc_message: no entry}"), Answer::Grpc(error));
     // Success without a message is an empty one.
-    assert_eq!(answer_of("{grpc_status: 0}"), RuleAnswer::Grpc(crate::GrpcReply::message("")));
+    assert_eq!(answer_of("{grpc_status: 0}"), Answer::Grpc(crate::GrpcReply::message("")));
 }
 
 #[test]
 fn a_name_may_have_addresses() {
-    let addresses = vec!["10.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
-    let want = RuleAnswer::Addresses { addresses, delay: Duration::from_secs(1) };
+    let addresses = ["10.0.0.1:0", "[::1]:0"].map(|at| (at.parse().unwrap(), 60)).to_vec();
+    let want = Answer::Addresses { addresses, after: Duration::from_secs(1) };
     assert_eq!(answer_of(r#"{addresses: [10.0.0.1, "::1"], delay: 1s}"#), want);
 }
 
 #[test]
 fn the_first_rule_that_covers_a_callout_answers_it() {
-    let test = good(
+    let mut test = good(
         "filter: .\ncapture: a\nexpect: {faults: none}\ncallouts: [{cluster: a, path: /x, answer: timeout}, {cluster: a, answer: reset}]",
     );
     let callout = |cluster: &str, path: &str| {
         let request = Message { headers: [(":path", path)].into_iter().collect(), ..Message::default() };
         Callout { cluster: cluster.into(), request, ..Callout::default() }
     };
-    let answer = |cluster, path| test.answer(&callout(cluster, path)).map(|rule| rule.answer.clone());
-    assert_eq!(answer("a", "/x"), Some(RuleAnswer::Timeout));
-    assert_eq!(answer("a", "/y"), Some(RuleAnswer::Reset { delay: Duration::ZERO }));
-    assert_eq!(answer("b", "/x"), None);
+    let mut answer = |cluster, path| test.answer(&callout(cluster, path));
+    assert_eq!(answer("a", "/x"), Answer::Timeout);
+    assert_eq!(answer("a", "/y"), Answer::Reset { after: Duration::ZERO });
+    assert_eq!(answer("b", "/x"), Answer::Unanswered);
 }
 
 #[test]

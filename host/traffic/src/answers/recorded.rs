@@ -1,9 +1,9 @@
 //! Answers from recorded traffic: what a service answered then is what it answers now.
 
 use super::{Answer, Answers};
+use crate::{Callout, Exchange, Message};
 use std::collections::HashMap;
 use std::time::Duration;
-use tamis_traffic::{Callout, Exchange, Message};
 
 /// Most bytes of headers and bodies that are kept as answers (256 MiB): a capture may be larger than memory.
 const ANSWERS_LIMIT: usize = 256 << 20;

@@ -1,38 +1,39 @@
 //! Callouts that do not end as their answers would have it.
 
-use super::{Planned, Struck};
-use crate::callouts::{Answer, Answers, Nobody};
+use super::{Dice, Planned, Struck, What};
+use crate::answers::{Answer, Answers};
+use crate::{Callout, Message};
 use std::time::Duration;
-use tamis_traffic::inject::{Dice, What};
-use tamis_traffic::{Callout, Message};
 
 /// Body of the 503 of an upstream that has no room.
 const UNAVAILABLE: &[u8] = b"service unavailable";
 
 /// Answers that some calls do not get.
-pub(super) struct Meddling {
-    inner: Box<dyn Answers>,
+pub struct Failing<A: ?Sized> {
+    inner: Box<A>,
     faults: Vec<(Planned, Dice)>,
     struck: Struck,
 }
 
-impl Meddling {
-    /// Puts itself before the answers when any fault is about callouts; says whether it did.
-    pub(super) fn wrap(all: &[Planned], seed: u64, answers: &mut Box<dyn Answers>, struck: &Struck) -> bool {
+impl<A: Answers + ?Sized> Failing<A> {
+    /// Puts the faults of `all` that are about callouts before the answers; `struck` notes them. The answers come
+    /// back as they are when there is no such fault.
+    ///
+    /// # Errors
+    /// The answers.
+    pub fn new(all: &[Planned], seed: u64, inner: Box<A>, struck: &Struck) -> Result<Self, Box<A>> {
         let mine =
             |p: &&Planned| matches!(p.fault.what, What::SlowCallout | What::Callout503 | What::CalloutReset);
         let faults: Vec<_> =
             all.iter().filter(mine).map(|p| (p.clone(), Dice::new(seed, p.number))).collect();
-        if faults.is_empty() {
-            return false;
+        match faults.is_empty() {
+            true => Err(inner),
+            false => Ok(Self { inner, faults, struck: struck.clone() }),
         }
-        let inner = std::mem::replace(answers, Box::new(Nobody));
-        *answers = Box::new(Self { inner, faults, struck: struck.clone() });
-        true
     }
 }
 
-impl Answers for Meddling {
+impl<A: Answers + ?Sized> Answers for Failing<A> {
     fn answer(&mut self, callout: &Callout) -> Answer {
         let answer = self.inner.answer(callout);
         // A call that does not start has nobody who could fail it.

@@ -1,0 +1,160 @@
+//! One chain of scripted guests, played by the test host and by a real Envoy.
+
+use anyhow::Result;
+use std::sync::LazyLock;
+use std::time::Duration;
+use tamis_host::{Engine, EngineOptions, FilterSpec, Module, Profile, Stage};
+use tamis_referee::{Chain, Cluster, Filter, Referee, alike};
+use tamis_tests::artifact::{self, PLAIN};
+use tamis_traffic::answers::{Answer, Answers};
+use tamis_traffic::redact::Secrets;
+use tamis_traffic::{Body, Callout, CalloutKind, Exchange, Headers, Message, Playback, Protocol, Slot};
+
+static GUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let path = artifact::module("tamis-guest", PLAIN).expect("the guest builds");
+    std::fs::read(path).expect("the guest can be read")
+});
+
+/// The one cluster of callouts answers so.
+pub(crate) fn rule(callout: &Callout) -> Answer {
+    let body = Body { bytes: b"allowed".to_vec(), ..Body::default() };
+    let headers = [(":status", "200"), ("x-seen", callout.request.headers.text("x-ask").unwrap_or("-"))];
+    let message = Message { headers: headers.into_iter().collect(), body, trailers: Slot::none() };
+    Answer::Reply { message, after: Duration::ZERO }
+}
+
+/// What is played. `ours` and `envoys` are the same answers, unless a test wants them to differ.
+pub(crate) struct Setup<'a> {
+    pub(crate) names: &'a [&'a str],
+    pub(crate) allowed: &'a [&'a str],
+    pub(crate) buffer_limit: u32,
+    pub(crate) clusters: Vec<Cluster>,
+    pub(crate) ours: Box<dyn Answers>,
+    pub(crate) envoys: Box<dyn Answers + Send>,
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Self {
+            names: &["a"],
+            allowed: &[],
+            buffer_limit: 1 << 20,
+            clusters: vec![Cluster::new("idp")],
+            ours: Box::new(rule),
+            envoys: Box::new(rule),
+        }
+    }
+}
+
+pub(crate) struct Both {
+    stage: Stage,
+    pub(crate) referee: Referee,
+}
+
+impl Both {
+    /// A chain of scripted guests, with one service.
+    pub(crate) fn start(names: &[&str]) -> Result<Self> {
+        Self::with(Setup { names, ..Setup::default() })
+    }
+
+    pub(crate) fn with(setup: Setup<'_>) -> Result<Self> {
+        let engine = Engine::new(&EngineOptions::default())?;
+        let module = Module::load(&engine, &GUEST)?;
+        let mut profile = Profile::default();
+        profile.buffer_limit = setup.buffer_limit.into();
+        let mut builder = Stage::builder(&engine).answers(setup.ours).profile(profile);
+        let mut filters = Vec::new();
+        for name in setup.names {
+            let mut spec = FilterSpec::new(*name, module.clone());
+            spec.config = name.as_bytes().to_vec();
+            spec.vm_id = format!("vm-{name}");
+            spec.allowed_capabilities = setup.allowed.iter().map(|name| (*name).to_owned()).collect();
+            filters.push(Filter {
+                name: spec.name.clone(),
+                vm_id: spec.vm_id.clone(),
+                wasm: GUEST.clone(),
+                config: spec.config.clone(),
+                allowed_capabilities: spec.allowed_capabilities.clone(),
+                ..Filter::default()
+            });
+            builder = builder.filter(spec);
+        }
+        let mut chain = Chain::new(filters);
+        chain.serve(setup.clusters, setup.envoys);
+        chain.idle = Duration::from_secs(1);
+        chain.buffer_limit = setup.buffer_limit;
+        Ok(Self { stage: builder.build()?, referee: Referee::start(chain)? })
+    }
+
+    /// Plays one by both; what differs, and Envoy's playback.
+    pub(crate) fn play(&mut self, exchange: &Exchange) -> Result<(Vec<String>, Playback)> {
+        let (mut ours, mut theirs) = (Playback::default(), Playback::default());
+        self.referee.play(exchange, &mut theirs)?;
+        let mut lived = exchange.clone();
+        self.referee.relive(&mut lived);
+        self.stage.play(&lived, &mut ours);
+        let calls = ours.callouts.iter().filter(|c| c.token != 0 && c.kind != CalloutKind::Resolve);
+        self.referee.await_callouts(calls.count(), &mut theirs);
+        let mut lines = alike::compare(&ours, &theirs).lines(Secrets::Show);
+        let (mine, envoys) = (logs(&ours), logs(&theirs));
+        if let Some(at) = (0..mine.len().max(envoys.len())).find(|i| mine.get(*i) != envoys.get(*i)) {
+            let [mine, envoys] = [&mine, &envoys].map(|l| l.get(at).map_or("", |l| l).to_owned());
+            // What is common to long lines says nothing.
+            let same =
+                mine.bytes().zip(envoys.bytes()).take_while(|(a, b)| a == b).count().saturating_sub(60);
+            let [mine, envoys] =
+                [mine, envoys].map(|l| String::from_utf8_lossy(&l.as_bytes()[same..]).into_owned());
+            lines.push(format!("log line {at}: {mine} -> {envoys}"));
+        }
+        Ok((lines, theirs))
+    }
+}
+
+/// Without the numbers of streams, which differ once a VM was started anew.
+pub(crate) fn logs(playback: &Playback) -> Vec<String> {
+    let line = |text: &[u8]| {
+        let text = String::from_utf8_lossy(text).into_owned();
+        match text.split_once('/') {
+            Some((name, rest)) => format!("{name}/{}", rest.trim_start_matches(|c: char| c.is_ascii_digit())),
+            None => text,
+        }
+    };
+    playback.logs.iter().map(|log| line(&log.text)).collect()
+}
+
+pub(crate) fn headers(fields: &[(&str, &str)]) -> Headers {
+    fields.iter().map(|(n, v)| (*n, *v)).collect()
+}
+
+/// A request as Envoy records it, with a script for the guests.
+pub(crate) fn exchange(protocol: Protocol, script: &str, body: &[&str]) -> Exchange {
+    let mut head = headers(&[
+        (":authority", "shop.test"),
+        (":path", "/a?b=%20c"),
+        (":method", if body.is_empty() { "GET" } else { "POST" }),
+        (":scheme", "https"),
+        ("x-script", script),
+        ("x-forwarded-proto", "https"),
+    ]);
+    if protocol == Protocol::Http2 {
+        head.push(b"te", b"trailers");
+    }
+    let pieces = |parts: &[&str]| Body {
+        bytes: parts.concat().into_bytes(),
+        chunks: parts.iter().map(|p| p.len() as u32).collect(),
+        truncated: false,
+        length: None,
+    };
+    let answer =
+        headers(&[(":status", "200"), ("date", "Mon, 23 Nov 2026 07:03:32 GMT"), ("x-from", "shop")]);
+    Exchange {
+        request: Slot::some(Message { headers: head, body: pieces(body), trailers: Slot::none() }),
+        response: Slot::some(Message {
+            headers: answer,
+            body: pieces(&["from the shop"]),
+            trailers: Slot::none(),
+        }),
+        protocol,
+        ..Exchange::default()
+    }
+}

@@ -3,11 +3,13 @@
 use crate::args::EngineArg;
 use crate::failure::{Code, Failure, Result};
 use crate::ui::Ui;
+use crate::verb::inject::Faults;
 use tamis_host::{FailurePolicy, FilterSpec, Profile, Stage};
 use tamis_referee::alike::{self, Disagreement};
-use tamis_referee::{Chain, Error, Filter, Policy, Referee, find};
-use tamis_traffic::answers::Heard;
-use tamis_traffic::{CalloutKind, Exchange, Playback};
+use tamis_referee::{Chain, Error, Filter, Policy, Proxy, Referee, find};
+use tamis_traffic::answers::{Answers, Heard};
+use tamis_traffic::inject::{Leavers, Struck};
+use tamis_traffic::{CalloutKind, Exchange, Playback, PropertyValue};
 
 /// Plays exchanges into playbacks, one after another.
 pub(super) trait Player {
@@ -21,6 +23,9 @@ pub(super) trait Player {
     fn against(&self) -> Option<&Against> {
         None
     }
+
+    /// Puts an exchange into the world in which the last one was played.
+    fn relive(&self, _: &mut Exchange) {}
 
     /// Ends the filters.
     fn leave(self: Box<Self>, playback: &mut Playback);
@@ -46,9 +51,29 @@ impl Player for Stage {
     }
 }
 
-impl Player for Referee {
+/// A real Envoy, with the faults that it can be given.
+struct Envoy {
+    referee: Referee,
+    leavers: Leavers,
+    struck: Struck,
+}
+
+impl Player for Envoy {
     fn play(&mut self, exchange: &Exchange, playback: &mut Playback) -> Result<()> {
-        Referee::play(self, exchange, playback).map_err(failure)
+        match self.leavers.decide() {
+            None => self.referee.play(exchange, playback).map_err(failure)?,
+            Some((number, moment)) => {
+                if self.referee.play_until_left(exchange, moment, playback).map_err(failure)? {
+                    playback.injected.push(number);
+                }
+            }
+        }
+        self.struck.take(&mut playback.injected);
+        Ok(())
+    }
+
+    fn relive(&self, exchange: &mut Exchange) {
+        self.referee.relive(exchange);
     }
 
     /// What filters do when Envoy is told to end belongs to no exchange and is not read.
@@ -60,7 +85,7 @@ impl Player for Referee {
 /// Envoy plays first, since its clock cannot be set; the test host then plays the same exchange in the world
 /// that Envoy had, and its playback is the one that is reported.
 struct Both {
-    referee: Referee,
+    envoy: Envoy,
     stage: Stage,
     heard: Heard,
     lived: Exchange,
@@ -71,19 +96,23 @@ struct Both {
 impl Player for Both {
     fn play(&mut self, exchange: &Exchange, playback: &mut Playback) -> Result<()> {
         self.heard.forget();
-        self.referee.play(exchange, &mut self.theirs).map_err(failure)?;
+        self.envoy.play(exchange, &mut self.theirs)?;
         self.lived.clone_from(exchange);
-        self.referee.relive(&mut self.lived);
+        self.envoy.relive(&mut self.lived);
         self.stage.play(&self.lived, playback);
         let mut calls = playback.callouts.iter().filter(|c| c.token != 0 && c.kind != CalloutKind::Resolve);
-        self.referee.await_callouts(calls.clone().count(), &mut self.theirs);
+        self.envoy.referee.await_callouts(calls.clone().count(), &mut self.theirs);
         // A cluster that Envoy was not told of is nobody's mistake but ours.
-        let told = calls.all(|callout| self.referee.knows(&callout.cluster));
+        let told = calls.all(|callout| self.envoy.referee.knows(&callout.cluster));
         self.against.comparable = told && alike::comparable(playback, &self.theirs);
         self.against.found = match self.against.comparable {
             true => alike::compare(playback, &self.theirs),
             false => Disagreement::default(),
         };
+        // The stage is answered what Envoy was, faults included.
+        playback.injected.extend(&self.theirs.injected);
+        playback.injected.sort_unstable();
+        playback.injected.dedup();
         Ok(())
     }
 
@@ -91,17 +120,46 @@ impl Player for Both {
         Some(&self.against)
     }
 
+    fn relive(&self, exchange: &mut Exchange) {
+        self.envoy.relive(exchange);
+    }
+
     fn leave(self: Box<Self>, playback: &mut Playback) {
         self.stage.shutdown(playback);
     }
 }
 
-/// Starts what `which` names. The chain is the same for both; the stage is to be answered what `heard` noted.
+/// What goes from one engine to the other, and faults on the way.
+#[derive(Default)]
+pub(super) struct Link {
+    heard: Heard,
+    struck: Struck,
+}
+
+impl Link {
+    /// Answers for Envoy, some of which fail.
+    pub(super) fn envoys(
+        &self,
+        answers: Box<dyn Answers + Send>,
+        faults: &Faults,
+        seed: u64,
+    ) -> Box<dyn Answers + Send> {
+        self.heard.note(faults.fail(answers, seed, &self.struck))
+    }
+
+    /// Answers for the test host: what Envoy got, else these.
+    pub(super) fn ours(&self, answers: Box<dyn Answers>) -> Box<dyn Answers> {
+        self.heard.repeat(answers)
+    }
+}
+
+/// Starts what `which` names. The chain is the same for both.
 pub(super) fn player(
     which: EngineArg,
     stage: impl FnOnce(&mut Ui) -> Result<Stage>,
     chain: impl FnOnce(&mut Ui) -> Result<Chain>,
-    heard: &Heard,
+    link: &Link,
+    leavers: Leavers,
     profile: &Profile,
     ui: &mut Ui,
 ) -> Result<Box<dyn Player>> {
@@ -109,15 +167,18 @@ pub(super) fn player(
         return Ok(Box::new(stage(ui)?));
     }
     check_version(profile, ui)?;
+    let envoy = |chain, ui: &mut Ui| -> Result<Envoy> {
+        Ok(Envoy { referee: referee(chain, ui)?, leavers, struck: link.struck.clone() })
+    };
     if which == EngineArg::Envoy {
-        return Ok(Box::new(referee(chain(ui)?, ui)?));
+        return Ok(Box::new(envoy(chain(ui)?, ui)?));
     }
     // First: its errors name the filter and what it logged.
     let stage = stage(ui)?;
-    let referee = referee(chain(ui)?, ui)?;
-    let heard = heard.clone();
+    let envoy = envoy(chain(ui)?, ui)?;
+    let heard = link.heard.clone();
     let (lived, theirs, against) = (Exchange::default(), Playback::default(), Against::default());
-    Ok(Box::new(Both { referee, stage, heard, lived, theirs, against }))
+    Ok(Box::new(Both { envoy, stage, heard, lived, theirs, against }))
 }
 
 fn referee(chain: Chain, ui: &mut Ui) -> Result<Referee> {
@@ -126,8 +187,18 @@ fn referee(chain: Chain, ui: &mut Ui) -> Result<Referee> {
 }
 
 /// The chain as Envoy is told about it, without clusters.
-pub(super) fn chain(filters: Vec<Filter>, profile: &Profile) -> Result<Chain> {
+pub(super) fn chain(
+    filters: Vec<Filter>,
+    profile: &Profile,
+    properties: Option<&PropertyValue>,
+) -> Result<Chain> {
     let mut chain = Chain::new(filters);
+    if let Some(properties) = properties {
+        chain.proxy = Proxy::read(properties).map_err(|error| {
+            let hint = error.hint();
+            Failure::new(Code::Usage, error).hint(hint)
+        })?;
+    }
     chain.buffer_limit = u32::try_from(profile.buffer_limit).map_err(|_| {
         let text = format!("Envoy cannot be told a buffer limit of {} bytes", profile.buffer_limit);
         Failure::new(Code::Usage, text).hint("it knows limits up to 4 GiB")

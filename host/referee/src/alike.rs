@@ -55,6 +55,10 @@ pub const NORMALISED: &[Normalised] = &[
         "how much of it the upstream had by then is a matter of microseconds",
     ),
     skip(
+        "what a client that leaves has of its response by then",
+        "it does not read any more; that it left before the end is compared",
+    ),
+    skip(
         "who answered, for replies from a body phase of a chain",
         "header lists do not tell how far a body came",
     ),
@@ -89,7 +93,7 @@ impl Disagreement {
 /// True when both playbacks say enough to be held against each other.
 pub fn comparable(ours: &Playback, envoys: &Playback) -> bool {
     let mut faults = ours.faults.iter().chain(&envoys.faults);
-    faults.all(|fault| fault.kind.blame() == Blame::Filter)
+    faults.all(|fault| matches!(fault.kind.blame(), Blame::Filter | Blame::Injection))
 }
 
 /// Where the playback of the test host and that of Envoy differ; nothing when [`comparable`] says no.
@@ -127,10 +131,19 @@ pub fn compare(ours: &Playback, envoys: &Playback) -> Disagreement {
     let mut changes = Changes::default();
     compare_playbacks(ours, envoys, &mut changes);
     let through = matches!(ours.outcome, Outcome::Forwarded | Outcome::Open);
-    for change in changes.iter().filter(|c| through || c.half() == Half::Response || c.label() != "body") {
+    let left = left_early(ours);
+    let counts = |half: Half, label: &str| match half {
+        Half::Request => through || label != "body",
+        Half::Response => !left,
+    };
+    for change in changes.iter().filter(|c| counts(c.half(), c.label())) {
         found.changes.push(change);
     }
     found
+}
+
+fn left_early(playback: &Playback) -> bool {
+    playback.faults.iter().any(|fault| fault.kind == FaultKind::ClientAbort)
 }
 
 /// Callouts that could start; the others never left the proxy.

@@ -40,7 +40,8 @@ pub(crate) fn listeners(chain: &Chain, folder: &Path) -> Vec<Value> {
     }
     filters.push(router());
     // Whatever path the filters leave (`*` too): which routes there are is the mesh's affair.
-    let route = json!({ "match": { "prefix": "" }, "route": { "cluster": REPLAY, "timeout": "0s" } });
+    let route =
+        json!({ "match": { "prefix": "" }, "route": { "cluster": chain.proxy.cluster(), "timeout": "0s" } });
     let mut replay = manager(REPLAY, filters, &route, chain.idle);
     replay["access_log"] = json!([{ "name": "stdout", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
@@ -50,12 +51,15 @@ pub(crate) fn listeners(chain: &Chain, folder: &Path) -> Vec<Value> {
     let note = format!("function envoy_on_request(handle) handle:logInfo(\"{BARRIER_LINE}\") end");
     let direct = json!({ "match": { "prefix": "/" }, "direct_response": { "status": 200 } });
     let barrier = manager(BARRIER, vec![lua(&note), router()], &direct, chain.idle);
-    vec![listener(REPLAY, &replay, chain), listener(BARRIER, &barrier, chain)]
+    let mut replay = listener(REPLAY, &replay, chain);
+    chain.proxy.dress_listener(&mut replay);
+    vec![replay, listener(BARRIER, &barrier, chain)]
 }
 
 /// Clusters of the bootstrap: where the upstream listens, and each of the chain's clusters that has a host.
 pub(crate) fn clusters(chain: &Chain, upstream: SocketAddr, hosts: &[Option<SocketAddr>]) -> Vec<Value> {
-    let mut replay = cluster(REPLAY, Some(upstream));
+    let mut replay = cluster(chain.proxy.cluster(), Some(upstream));
+    chain.proxy.dress_cluster(&mut replay);
     replay["per_connection_buffer_limit_bytes"] = json!(chain.buffer_limit);
     let own = json!({ "http_protocol_options": http1(), "http2_protocol_options": {} });
     replay["typed_extension_protocol_options"] = protocol("use_downstream_protocol_config", &own);
@@ -109,6 +113,8 @@ fn manager(name: &str, filters: Vec<Value>, route: &Value, idle: Duration) -> Va
         "common_http_protocol_options": {
             "max_headers_count": FIELDS, "headers_with_underscores_action": "ALLOW",
         },
+        // One type stands for all: the witness puts the recorded one in place.
+        "upgrade_configs": [{ "upgrade_type": "websocket" }],
         // Else Envoy waits a second for the client to close first.
         "delayed_close_timeout": "0s",
         "stream_idle_timeout": format!("{:.3}s", idle.as_secs_f64()),

@@ -1,5 +1,6 @@
 //! What is to be played: filters as an Envoy `PluginConfig` has them, and the clusters of their callouts.
 
+use crate::proxy::Proxy;
 use std::time::Duration;
 use tamis_traffic::answers::{Answers, Nobody};
 
@@ -72,6 +73,8 @@ pub struct Chain {
     pub idle: Duration,
     /// Most body bytes that Envoy holds back for a filter.
     pub buffer_limit: u32,
+    /// What the proxy is and no recording tells.
+    pub proxy: Proxy,
 }
 
 /// How long a stream may stand still when nothing else is said: a filter that waits for nothing would else
@@ -88,7 +91,8 @@ impl Chain {
     /// These filters, without clusters for callouts.
     pub fn new(filters: Vec<Filter>) -> Self {
         let answers = Box::new(Nobody);
-        Self { filters, clusters: Vec::new(), answers, idle: IDLE, buffer_limit: BUFFER }
+        let proxy = Proxy::default();
+        Self { filters, clusters: Vec::new(), answers, idle: IDLE, buffer_limit: BUFFER, proxy }
     }
 
     /// With these clusters. A stream may stand still longer then: the timeouts of its callouts come first.

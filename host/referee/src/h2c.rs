@@ -1,7 +1,7 @@
 //! Both ends of HTTP/2 without TLS: frames as recorded, no pool, no retry.
 
 use crate::Error;
-use crate::client::{BETWEEN, LOOK, Request};
+use crate::client::{Came, LOOK, READ, Request, between};
 use crate::pack::PACKED;
 use crate::told::{Board, In, Out};
 use h2::{Reason, RecvStream, SendStream};
@@ -31,7 +31,7 @@ pub(crate) fn broken(error: impl std::error::Error + Send + Sync + 'static) -> i
 }
 
 /// The client's side.
-pub(crate) fn exchange(proxy: SocketAddr, request: &Request<'_>, board: &Board) -> Result<Option<In>, Error> {
+pub(crate) fn exchange(proxy: SocketAddr, request: &Request<'_>, board: &Board) -> Result<Came, Error> {
     run(async {
         let stream = tokio::net::TcpStream::connect(proxy).await?;
         stream.set_nodelay(true)?;
@@ -62,15 +62,23 @@ pub(crate) fn exchange(proxy: SocketAddr, request: &Request<'_>, board: &Board) 
         };
         tokio::pin!(answer);
         let end = Instant::now() + request.limit;
-        let got = loop {
-            match tokio::time::timeout(LOOK, &mut answer).await {
-                Ok(got) => break got,
-                Err(_) if board.held() || Instant::now() > end => break None,
-                Err(_) => {}
+        let came = loop {
+            let over = || Instant::now() > end;
+            match (tokio::time::timeout(LOOK, &mut answer).await, &request.leave) {
+                (Ok(response), _) => break Came { response, left: false },
+                (Err(_), Some(leave)) if (leave.reached)() || over() => {
+                    (leave.settle)();
+                    break match tokio::time::timeout(READ, &mut answer).await {
+                        Ok(response) => Came { response, left: false },
+                        Err(_) => Came { response: None, left: true },
+                    };
+                }
+                (Err(_), None) if board.held() || over() => break Came::default(),
+                (Err(_), _) => {}
             }
         };
         driver.abort();
-        Ok(got)
+        Ok(came)
     })
     .map_err(Error::Peer)
 }
@@ -125,20 +133,27 @@ async fn answer(
     if let Ok(mut body) = respond.send_response(head, told.out.body.is_none()) {
         // A proxy that has gone away is the exchange's business.
         let _ = send(&mut body, &told.out).await;
+        board.answer();
+        if told.out.open {
+            // Until the proxy gives up.
+            let _ = poll_fn(|context| body.poll_reset(context)).await;
+        }
     }
 }
 
 async fn send(body: &mut SendStream<Bytes>, out: &Out) -> Result<(), h2::Error> {
     let Some(pieces) = &out.body else { return Ok(()) };
-    let last = if out.trailers.is_none() { pieces.len().checked_sub(1) } else { None };
+    let ends = out.trailers.is_none() && !out.open;
+    let last = if ends { pieces.len().checked_sub(1) } else { None };
     for (index, piece) in pieces.iter().enumerate() {
         if index > 0 {
-            tokio::time::sleep(BETWEEN).await;
+            tokio::time::sleep(between(pieces.len())).await;
         }
         body.send_data(io::Cursor::new(piece.clone()), last == Some(index))?;
     }
     match &out.trailers {
         Some(trailers) => body.send_trailers(fields(trailers)),
+        None if out.open => Ok(()),
         None if pieces.is_empty() => body.send_data(io::Cursor::new(Vec::new()), true),
         None => Ok(()),
     }

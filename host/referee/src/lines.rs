@@ -86,9 +86,14 @@ impl Lines {
         self.wait(limit, |written| !written.access.is_empty())
     }
 
-    /// Waits for a log line.
-    pub(crate) fn wait_log(&self, limit: Duration, is: impl Fn(&Line) -> bool) -> bool {
-        self.wait(limit, |written| written.log.iter().rev().any(&is))
+    /// Waits until there are more than so many log lines of a sort.
+    pub(crate) fn wait_log(&self, limit: Duration, known: usize, is: impl Fn(&Line) -> bool) -> bool {
+        self.wait(limit, |written| written.log.iter().filter(|line| is(line)).nth(known).is_some())
+    }
+
+    /// How many log lines of a sort there are.
+    pub(crate) fn count(&self, is: impl Fn(&Line) -> bool) -> usize {
+        self.lock().log.iter().filter(|line| is(line)).count()
     }
 
     fn wait(&self, limit: Duration, done: impl Fn(&Written) -> bool) -> bool {

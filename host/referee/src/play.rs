@@ -27,6 +27,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) arrived: Vec<In>,
     pub(crate) callouts: Vec<Callout>,
     pub(crate) client: Option<In>,
+    /// The client went away before it had its answer.
+    pub(crate) left: bool,
     pub(crate) life: Life,
     /// VMs that died in an earlier exchange.
     pub(crate) dead: &'a mut [bool],
@@ -53,7 +55,7 @@ impl Seen<'_> {
         playback.logs = std::mem::take(&mut self.story.logs);
         playback.callouts = std::mem::take(&mut self.callouts);
         let details = self.ending.details.as_str();
-        if details != "via_upstream" {
+        if details != "via_upstream" && !self.upgraded() {
             details.clone_into(&mut playback.details);
         }
         playback.outcome = self.outcome();
@@ -63,12 +65,18 @@ impl Seen<'_> {
     }
 
     fn outcome(&self) -> Outcome {
+        if self.left {
+            return Outcome::Reset;
+        }
         let (whole, held) = match &self.client {
             Some(response) => {
                 (!response.cut || self.lengths(Half::Response).is_some_and(|(a, b)| a != b), false)
             }
             None => (false, self.exchange.response.is_none() && self.arrived.iter().any(|r| !r.cut)),
         };
+        if self.upgraded() && self.life == Life::Serves {
+            return Outcome::Forwarded;
+        }
         let details = self.ending.details.as_str();
         if self.life != Life::Serves {
             return if whole { Outcome::Forwarded } else { Outcome::Reset };
@@ -85,6 +93,11 @@ impl Seen<'_> {
             own if HOST.iter().any(|host| own.starts_with(host)) => Outcome::Failed,
             _ => self.answerer().map_or(Outcome::Failed, Outcome::Answered),
         }
+    }
+
+    /// What follows a 101 has no end but that of the connection: whatever Envoy calls that, it is none of a filter.
+    fn upgraded(&self) -> bool {
+        self.client.as_ref().is_some_and(|response| response.headers.get(b":status") == Some(b"101"))
     }
 
     /// Which filter gave a reply: the one that the request entered and did not leave, else the one that the
@@ -143,6 +156,9 @@ impl Seen<'_> {
                 let text = "Envoy does not come back from the filter".to_owned();
                 push(playback, FaultKind::OutOfFuel, self.running(), text);
             }
+        }
+        if self.left {
+            return push(playback, FaultKind::ClientAbort, None, "the client left".to_owned());
         }
         let details = self.ending.details.as_str();
         if details == "wasm_fail_stream" && playback.faults.is_empty() {

@@ -2,27 +2,25 @@
 
 use crate::bootstrap::{self, BARRIER, REPLAY};
 use crate::chain::{Chain, Cluster, Filter};
-use crate::client::{self, Request};
+use crate::client::{self, LATE, LOOK, Leave, Request};
 use crate::envoy::Envoy;
 use crate::error::Error;
 use crate::play::{Life, Seen};
 use crate::services::Service;
 use crate::told::{Board, Out, Told};
 use crate::upstream::Server;
-use crate::witness::{Ending, Story, is_barrier};
+use crate::witness::{Ending, Story, is_barrier, is_begin};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tamis_traffic::answers::Nobody;
+use tamis_traffic::inject::Moment;
 use tamis_traffic::{
     Attributes, Exchange, Fault, FaultKind, Half, Message, Outcome, Peer, Playback, Protocol,
 };
 
 /// How much longer than a stream may stand still is waited for Envoy.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// How long is waited for a request that Envoy may still be sending when the client already has its answer.
-const LATE: Duration = Duration::from_millis(200);
 
 /// Envoys that one run may lose: a filter that crashes Envoy each time is known by then.
 const RESTARTS: u32 = 10;
@@ -88,24 +86,72 @@ impl Referee {
     /// # Errors
     /// When Envoy does not serve any more for another reason, or was lost too often.
     pub fn play(&mut self, exchange: &Exchange, playback: &mut Playback) -> Result<(), Error> {
+        self.play_as(exchange, None, playback).map(drop)
+    }
+
+    /// Plays one whose client goes away (docs/envoy.md 1.5). False when there is no such moment in it, or the client had
+    /// its answer before; then it is played to its end.
+    ///
+    /// # Errors
+    /// As [`Referee::play`].
+    pub fn play_until_left(
+        &mut self,
+        exchange: &Exchange,
+        moment: Moment,
+        playback: &mut Playback,
+    ) -> Result<bool, Error> {
+        let (request, response) = (exchange.request.get(), exchange.response.get());
+        let has_body = |m: Option<&Message>| m.is_some_and(|m| !m.body.bytes.is_empty());
+        let possible = match moment {
+            Moment::RequestHeaders | Moment::Waiting => request.is_some(),
+            Moment::RequestBody => has_body(request),
+            Moment::ResponseHeaders => response.is_some(),
+            Moment::ResponseBody => has_body(response),
+        };
+        // After an upgrade the two sides talk as they like: there is no moment that has a name.
+        let moment = Some(moment).filter(|_| possible && !upgraded(exchange));
+        self.play_as(exchange, moment, playback)
+    }
+
+    fn play_as(
+        &mut self,
+        exchange: &Exchange,
+        leaves: Option<Moment>,
+        playback: &mut Playback,
+    ) -> Result<bool, Error> {
         playback.clear();
         self.revive()?;
         let Some(request) = exchange.request.get() else {
-            return refuse(playback, FaultKind::NotPlayable, "the recording has no request");
+            refuse(playback, FaultKind::NotPlayable, "the recording has no request");
+            return Ok(false);
         };
         let method = request.headers.text(":method").unwrap_or("GET");
         if method == "CONNECT" || !method.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
-            return refuse(playback, FaultKind::NotSupported, "this method is not sent through Envoy");
+            refuse(playback, FaultKind::NotSupported, "this method is not sent through Envoy");
+            return Ok(false);
         }
-        if upgrades(request) {
-            let text = "an upgrade of the connection is not sent through Envoy";
-            return refuse(playback, FaultKind::NotSupported, text);
-        }
-        let http2 = http2(exchange);
-        self.board.tell(answer(exchange, method));
+        let upgrade = upgraded(exchange);
+        let http2 = http2(exchange) && !upgrade;
+        self.board.tell(answer(exchange, method, leaves));
+        let out = Out::new(request, Half::Request, false);
+        let (envoy, board) = (&self.envoy, &self.board);
+        let reached = || match leaves {
+            Some(Moment::RequestHeaders | Moment::RequestBody) => envoy.written().wait_log(LOOK, 0, is_begin),
+            Some(Moment::ResponseHeaders | Moment::ResponseBody) => board.answered(),
+            Some(Moment::Waiting) | None => board.held(),
+        };
+        let settle = || {
+            barrier(envoy);
+        };
         let request = Request {
             method,
-            out: Out::new(request, Half::Request, false),
+            out: match leaves {
+                Some(Moment::RequestHeaders) => out.begin(0),
+                Some(Moment::RequestBody) => out.begin(1),
+                _ => out,
+            },
+            upgrade,
+            leave: leaves.map(|_| Leave { reached: &reached, settle: &settle }),
             content: request.headers.text("content-type").filter(|c| c.bytes().all(|b| b.is_ascii_graphic())),
             http2,
             limit: self.chain.idle + GRACE,
@@ -134,7 +180,7 @@ impl Referee {
         self.lived.began = story.began.map_or(began, |micros| micros * 1_000);
         self.lived.http2 = http2;
         self.lived.ending = Ending::clone(&ending);
-        let client = if self.life == Life::Serves { client? } else { client.ok().flatten() };
+        let client = if self.life == Life::Serves { client? } else { client.unwrap_or_default() };
         let seen = Seen {
             exchange,
             filters: &self.chain.filters,
@@ -142,12 +188,13 @@ impl Referee {
             ending,
             arrived,
             callouts,
-            client,
+            client: client.response,
+            left: client.left,
             life: self.life,
             dead: &mut self.dead,
         };
         seen.fill(playback);
-        Ok(())
+        Ok(client.left)
     }
 
     /// Makes of an exchange what it was when it was last played here: time, addresses, names. A host that is
@@ -163,7 +210,7 @@ impl Referee {
         exchange.upstream = peer(&ending.upstream);
         exchange.side = tamis_traffic::Side::Unknown;
         exchange.attributes = Attributes {
-            cluster_name: Some(REPLAY.to_owned()),
+            cluster_name: Some(self.chain.proxy.cluster().to_owned()),
             response_code_details: Some(ending.details.clone()).filter(|d| !d.is_empty()),
             response_flags: Some(ending.flags.clone()).filter(|f| !f.is_empty()),
             mtls: Some(false),
@@ -208,7 +255,7 @@ fn launch(chain: &Chain, upstream: &Server, services: &[Option<Server>]) -> Resu
     let hosts: Vec<Option<SocketAddr>> =
         services.iter().map(|server| server.as_ref().map(Server::address)).collect();
     let clusters = bootstrap::clusters(chain, upstream.address(), &hosts);
-    let envoy = Envoy::start_in(folder, None, &listeners, &clusters, "info", 1)?;
+    let envoy = Envoy::start_in(folder, chain.proxy.node().as_ref(), &listeners, &clusters, "info", 1)?;
     // What filters logged while they started belongs to no exchange.
     if !barrier(&envoy) {
         return Err(Error::Silent { what: "after its start", last: envoy.last() });
@@ -220,33 +267,48 @@ fn launch(chain: &Chain, upstream: &Server, services: &[Option<Server>]) -> Resu
 /// Waits until all that the worker logged before is here; false when Envoy does not answer.
 fn barrier(envoy: &Envoy) -> bool {
     let Ok(at) = envoy.listener(BARRIER) else { return false };
-    let out = Out { packed: Vec::new(), body: None, trailers: None };
-    let request = Request { method: "GET", out, content: None, http2: false, limit: GRACE };
-    client::play(at, &request, &Board::default()).is_ok_and(|response| response.is_some())
-        && envoy.written().wait_log(GRACE, is_barrier)
+    let known = envoy.written().count(is_barrier);
+    let request = Request {
+        method: "GET",
+        out: Out::default(),
+        content: None,
+        http2: false,
+        upgrade: false,
+        leave: None,
+        limit: GRACE,
+    };
+    client::play(at, &request, &Board::default()).is_ok_and(|came| came.response.is_some())
+        && envoy.written().wait_log(GRACE, known, is_barrier)
 }
 
-/// What the upstream answers: the recorded response.
-fn answer(exchange: &Exchange, method: &str) -> Option<Told> {
+/// What the upstream answers: the recorded response, and of it what the client stays for.
+fn answer(exchange: &Exchange, method: &str, leaves: Option<Moment>) -> Option<Told> {
+    let most = match leaves {
+        None => usize::MAX,
+        Some(Moment::ResponseHeaders) => 0,
+        Some(Moment::ResponseBody) => 1,
+        Some(Moment::RequestHeaders | Moment::RequestBody | Moment::Waiting) => return None,
+    };
     let response = exchange.response.get()?;
     let status = exchange.status();
     let bodiless = method == "HEAD" || matches!(status, Some(204 | 304));
     // Any other status is put in place behind the codec.
     let status = status.filter(|s| (200..=599).contains(s)).unwrap_or(200);
-    Some(Told { status, out: Out::new(response, Half::Response, bodiless) })
+    let out = Out::new(response, Half::Response, bodiless);
+    let out = if leaves.is_some() { out.begin(most) } else { out };
+    Some(Told { status, out, upgrade: upgraded(exchange) })
 }
 
 /// An exchange that does not go through Envoy.
-fn refuse(playback: &mut Playback, kind: FaultKind, text: &str) -> Result<(), Error> {
+fn refuse(playback: &mut Playback, kind: FaultKind, text: &str) {
     playback.outcome = Outcome::Open;
     playback.faults.push(Fault { kind, filter: None, phase: "envoy", text: text.to_owned() });
-    Ok(())
 }
 
-/// A web socket, for instance: what follows is no HTTP.
-fn upgrades(request: &Message) -> bool {
-    let connection = request.headers.get(b"connection").unwrap_or_default().to_ascii_lowercase();
-    request.headers.get(b"upgrade").is_some() && connection.windows(7).any(|w| w == b"upgrade")
+/// A web socket, for instance: what follows is no HTTP. A request for one that the recording's upstream did not agree to
+/// is an ordinary exchange, as the test host has it.
+fn upgraded(exchange: &Exchange) -> bool {
+    exchange.status() == Some(101)
 }
 
 /// As the test host has it: a recording that names no protocol is HTTP/1.1, or HTTP/2 for gRPC.

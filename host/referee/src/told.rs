@@ -12,6 +12,8 @@ pub(crate) struct Out {
     /// Its pieces; none: the message ends with its headers.
     pub(crate) body: Option<Vec<Vec<u8>>>,
     pub(crate) trailers: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+    /// Its end does not come.
+    pub(crate) open: bool,
 }
 
 impl Out {
@@ -32,7 +34,16 @@ impl Out {
         if half == Half::Request && message.headers.get(b"x-forwarded-proto").is_none() {
             marks.push("no-proto");
         }
-        Self { packed: pack(&message.headers, &marks), body, trailers }
+        Self { packed: pack(&message.headers, &marks), body, trailers, open: false }
+    }
+
+    /// Headers and so many pieces of a body, if it has one; the rest never comes.
+    pub(crate) fn begin(mut self, most: usize) -> Self {
+        if let Some(body) = &mut self.body {
+            body.truncate(most);
+            (self.trailers, self.open) = (None, true);
+        }
+        self
     }
 }
 
@@ -79,13 +90,22 @@ pub(crate) struct In {
 pub(crate) struct Told {
     pub(crate) status: u16,
     pub(crate) out: Out,
+    /// A 101: the pieces of the body follow it in turns with the client's.
+    pub(crate) upgrade: bool,
 }
+
+/// After an upgrade: how many pieces the client sent when it has sent them all.
+const ALL: usize = usize::MAX;
 
 #[derive(Default)]
 struct State {
     told: Option<Arc<Told>>,
     arrived: Vec<In>,
     callouts: Vec<Callout>,
+    /// The upstream has sent what it was told to.
+    answered: bool,
+    /// After an upgrade: pieces that the client sent, and turns that the upstream took since.
+    turns: (usize, usize),
     /// Rises when the callouts are taken: places in the list before mean nothing then.
     round: u64,
 }
@@ -110,9 +130,51 @@ impl Board {
     pub(crate) fn tell(&self, told: Option<Told>) {
         let mut state = self.lock();
         state.told = told.map(Arc::new);
+        (state.answered, state.turns) = (false, (0, 0));
         state.arrived.clear();
         state.callouts.clear();
         state.round += 1;
+    }
+
+    /// What the upstream is told.
+    pub(crate) fn told(&self) -> Option<Arc<Told>> {
+        self.lock().told.clone()
+    }
+
+    /// The upstream has sent what it was told to.
+    pub(crate) fn answer(&self) {
+        self.lock().answered = true;
+    }
+
+    /// True once it has.
+    pub(crate) fn answered(&self) -> bool {
+        self.lock().answered
+    }
+
+    /// After an upgrade: the client has sent so many pieces, or all (none). Waits for the upstream's turn to pass.
+    pub(crate) fn sent(&self, pieces: Option<usize>, limit: Duration) {
+        let end = Instant::now() + limit;
+        let mut state = self.lock();
+        state.turns.0 = pieces.unwrap_or(ALL);
+        while pieces.is_some_and(|pieces| state.turns.1 < pieces) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.bell.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
+        }
+    }
+
+    /// After an upgrade: whether it is the upstream's turn, and whether the client has sent all.
+    pub(crate) fn turn(&self) -> (bool, bool) {
+        let (sent, taken) = self.lock().turns;
+        (sent > taken, sent == ALL)
+    }
+
+    /// After an upgrade: the upstream has taken its turn.
+    pub(crate) fn taken(&self) {
+        self.lock().turns.1 += 1;
+        self.bell.notify_all();
     }
 
     /// A request has come, in whole or cut off. Gives the answer to it.

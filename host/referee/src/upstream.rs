@@ -1,11 +1,11 @@
 //! The upstream behind Envoy, which gives the recorded response.
 
-use crate::client::send;
+use crate::client::{BETWEEN, LOOK, send};
 use crate::h1::{Cut, Framing, Wire};
 use crate::pack::PACKED;
-use crate::told::{Board, In};
+use crate::told::{Board, In, Told};
 use crate::{Error, h2c};
-use std::io;
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,6 +92,9 @@ fn upstream(stream: TcpStream, board: &Board, idle: Duration) -> io::Result<()> 
     }
     let mut wire = Wire::new(&stream, idle);
     let Ok(head) = wire.head() else { return Ok(()) };
+    if let Some(told) = board.told().filter(|told| told.upgrade && head.get(b"upgrade").is_some()) {
+        return upgraded(&stream, wire, &told, board);
+    }
     let framing = head.framing(false);
     wire.wait(if matches!(framing, Framing::Length(_)) { PATIENCE } else { idle });
     let mut tail = wire.tail(framing);
@@ -119,7 +122,45 @@ fn upstream(stream: TcpStream, board: &Board, idle: Duration) -> io::Result<()> 
         head.push_str("content-length: 0\r\n");
     }
     send(&mut &stream, head.into_bytes(), &told.out)?;
+    board.answer();
+    if told.out.open {
+        // Until the proxy gives up.
+        while wire.more() == Ok(()) {}
+        return Ok(());
+    }
     linger(&stream, &mut wire);
+    Ok(())
+}
+
+/// No longer HTTP: each side sends a piece in its turn, the client first, who also ends it. What it sends is the
+/// request's body.
+fn upgraded(mut stream: &TcpStream, mut wire: Wire<'_>, told: &Told, board: &Board) -> io::Result<()> {
+    let mut head = "HTTP/1.1 101 Recorded\r\nconnection: upgrade\r\nupgrade: websocket\r\n".to_owned();
+    for value in &told.out.packed {
+        head.push_str(&format!("{PACKED}: {value}\r\n"));
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    let mut pieces = told.out.body.iter().flatten();
+    loop {
+        wire.wait(LOOK);
+        if !matches!(wire.more(), Ok(()) | Err(Cut::Silence)) {
+            break;
+        }
+        let (mine, all) = board.turn();
+        if !mine {
+            continue;
+        }
+        match pieces.next() {
+            Some(piece) => {
+                stream.write_all(piece)?;
+                std::thread::sleep(BETWEEN);
+            }
+            None if all => board.answer(),
+            None => {}
+        }
+        board.taken();
+    }
+    board.arrive(In { body: wire.rest().to_vec(), ..In::default() });
     Ok(())
 }
 

@@ -80,6 +80,11 @@ impl Story {
     }
 }
 
+/// True for the line of the first witness about a request.
+pub(crate) fn is_begin(line: &Line) -> bool {
+    line.logger == "lua" && line.text.starts_with("script log: tamis 0 > ")
+}
+
 /// True for the line of the barrier.
 pub(crate) fn is_barrier(line: &Line) -> bool {
     line.logger == "lua" && line.text.ends_with(BARRIER_LINE)

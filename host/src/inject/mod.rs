@@ -30,7 +30,7 @@ impl Injector {
 
     /// When the client of the next exchange leaves, if it does, and by which fault.
     pub(crate) fn leaves(&mut self) -> Option<(usize, Moment)> {
-        self.leavers.next()
+        self.leavers.decide()
     }
 
     /// What struck since it was last asked.

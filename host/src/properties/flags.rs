@@ -20,8 +20,8 @@ pub(super) fn bits(view: &View<'_>) -> u64 {
     }
     let bit = |name: &str| NAMES.iter().position(|known| *known == name).map_or(0, |bit| 1 << bit);
     match view.code_details {
-        LEFT => bit("DC"),
-        RESET => bit("DR"),
+        Some(LEFT) => bit("DC"),
+        Some(RESET) => bit("DR"),
         _ => recorded(view).map(bit).fold(0, |all, bit| all | bit),
     }
 }

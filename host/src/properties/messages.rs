@@ -48,8 +48,7 @@ pub(super) fn response<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
         b"code" => view.response_code.map(|code| Value::Int(code.into())),
         b"code_details" => {
             // A stream that was closed, or whose client left, has details and no code (rows 74, 110).
-            let own = Some(view.code_details).filter(|details| !details.is_empty());
-            own.or(view.response_code.map(|_| "via_upstream")).map(Value::text)
+            view.code_details.or(view.response_code.map(|_| "via_upstream")).map(Value::text)
         }
         b"flags" => Some(Value::int(flags::bits(view))),
         b"grpc_status" => view.response_code.map(|code| Value::int(grpc_status(code, view))),

@@ -36,8 +36,8 @@ pub(crate) struct View<'a> {
     pub(crate) over: bool,
     /// Status of the response, once there are response headers.
     pub(crate) response_code: Option<u32>,
-    /// Why the response came; empty is `via_upstream`.
-    pub(crate) code_details: &'a str,
+    /// Why the response came; none is `via_upstream`. A reply of a filter may have an empty one (docs/envoy.md 2.5).
+    pub(crate) code_details: Option<&'a str>,
     /// Body bytes that came in from the client so far.
     pub(crate) request_bytes: u64,
     /// Body bytes that went out to the client so far.

@@ -46,7 +46,7 @@ fn base() -> View<'static> {
         sent: false,
         over: false,
         response_code: None,
-        code_details: "",
+        code_details: None,
         request_bytes: 0,
         response_bytes: 0,
         protocol: Protocol::Http11,

@@ -36,7 +36,7 @@ pub(crate) fn view(desk: &Desk, at: Context) -> Option<View<'_>> {
         sent: request.headers_out,
         over: seat.is_some_and(|s| s.over),
         response_code: status.text(":status").filter(|_| stream.response_begun).and_then(|s| s.parse().ok()),
-        code_details: &stream.details,
+        code_details: Some(stream.details.as_str()).filter(|details| stream.local || !details.is_empty()),
         request_bytes: request.bytes_in,
         response_bytes: response.bytes_out,
         protocol: known.protocol,

@@ -3,12 +3,15 @@
 use anyhow::Result;
 use std::sync::LazyLock;
 use std::time::Duration;
-use tamis_host::{Engine, EngineOptions, FilterSpec, Module, Profile, Stage};
-use tamis_referee::{Chain, Cluster, Filter, Referee, alike};
+use tamis_host::{Engine, EngineOptions, FilterSpec, Module, Profile, Stage, StageBuilder};
+use tamis_referee::{Chain, Cluster, Filter, Proxy, Referee, alike};
 use tamis_tests::artifact::{self, PLAIN};
 use tamis_traffic::answers::{Answer, Answers};
+use tamis_traffic::inject::{Injection, What};
 use tamis_traffic::redact::Secrets;
-use tamis_traffic::{Body, Callout, CalloutKind, Exchange, Headers, Message, Playback, Protocol, Slot};
+use tamis_traffic::{
+    Body, Callout, CalloutKind, Exchange, Headers, Message, Playback, PropertyValue, Protocol, Slot,
+};
 
 static GUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let path = artifact::module("tamis-guest", PLAIN).expect("the guest builds");
@@ -28,6 +31,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) names: &'a [&'a str],
     pub(crate) allowed: &'a [&'a str],
     pub(crate) buffer_limit: u32,
+    /// A tree of properties.
+    pub(crate) proxy: serde_json::Value,
     pub(crate) clusters: Vec<Cluster>,
     pub(crate) ours: Box<dyn Answers>,
     pub(crate) envoys: Box<dyn Answers + Send>,
@@ -39,6 +44,7 @@ impl Default for Setup<'_> {
             names: &["a"],
             allowed: &[],
             buffer_limit: 1 << 20,
+            proxy: serde_json::json!({}),
             clusters: vec![Cluster::new("idp")],
             ours: Box::new(rule),
             envoys: Box::new(rule),
@@ -47,8 +53,10 @@ impl Default for Setup<'_> {
 }
 
 pub(crate) struct Both {
+    engine: Engine,
+    specs: Vec<FilterSpec>,
     stage: Stage,
-    pub(crate) referee: Referee,
+    referee: Referee,
 }
 
 impl Both {
@@ -62,8 +70,7 @@ impl Both {
         let module = Module::load(&engine, &GUEST)?;
         let mut profile = Profile::default();
         profile.buffer_limit = setup.buffer_limit.into();
-        let mut builder = Stage::builder(&engine).answers(setup.ours).profile(profile);
-        let mut filters = Vec::new();
+        let (mut specs, mut filters) = (Vec::new(), Vec::new());
         for name in setup.names {
             let mut spec = FilterSpec::new(*name, module.clone());
             spec.config = name.as_bytes().to_vec();
@@ -77,40 +84,75 @@ impl Both {
                 allowed_capabilities: spec.allowed_capabilities.clone(),
                 ..Filter::default()
             });
-            builder = builder.filter(spec);
+            specs.push(spec);
         }
         let mut chain = Chain::new(filters);
         chain.serve(setup.clusters, setup.envoys);
         chain.idle = Duration::from_secs(1);
         chain.buffer_limit = setup.buffer_limit;
-        Ok(Self { stage: builder.build()?, referee: Referee::start(chain)? })
+        let proxy = PropertyValue::from(&setup.proxy);
+        chain.proxy = Proxy::read(&proxy)?;
+        let builder = Stage::builder(&engine).answers(setup.ours).profile(profile).proxy(proxy);
+        let stage = specs.iter().cloned().fold(builder, StageBuilder::filter).build()?;
+        Ok(Self { engine, specs, stage, referee: Referee::start(chain)? })
     }
 
     /// Plays one by both; what differs, and Envoy's playback.
     pub(crate) fn play(&mut self, exchange: &Exchange) -> Result<(Vec<String>, Playback)> {
-        let (mut ours, mut theirs) = (Playback::default(), Playback::default());
+        let mut theirs = Playback::default();
         self.referee.play(exchange, &mut theirs)?;
-        let mut lived = exchange.clone();
-        self.referee.relive(&mut lived);
-        self.stage.play(&lived, &mut ours);
-        let calls = ours.callouts.iter().filter(|c| c.token != 0 && c.kind != CalloutKind::Resolve);
-        self.referee.await_callouts(calls.count(), &mut theirs);
-        let mut lines = alike::compare(&ours, &theirs).lines(Secrets::Show);
-        let (mine, envoys) = (logs(&ours), logs(&theirs));
-        if let Some(at) = (0..mine.len().max(envoys.len())).find(|i| mine.get(*i) != envoys.get(*i)) {
-            let [mine, envoys] = [&mine, &envoys].map(|l| l.get(at).map_or("", |l| l).to_owned());
-            // What is common to long lines says nothing.
-            let same =
-                mine.bytes().zip(envoys.bytes()).take_while(|(a, b)| a == b).count().saturating_sub(60);
-            let [mine, envoys] =
-                [mine, envoys].map(|l| String::from_utf8_lossy(&l.as_bytes()[same..]).into_owned());
-            lines.push(format!("log line {at}: {mine} -> {envoys}"));
-        }
-        Ok((lines, theirs))
+        Ok((differences(&mut self.stage, &self.referee, exchange, &mut theirs), theirs))
+    }
+
+    /// Envoy plays one, and nothing is compared.
+    pub(crate) fn envoy_plays(&mut self, exchange: &Exchange) -> Result<Playback> {
+        let mut theirs = Playback::default();
+        self.referee.play(exchange, &mut theirs)?;
+        Ok(theirs)
+    }
+
+    /// The same with a client that leaves; the test host has new filters for it.
+    pub(crate) fn play_until_left(
+        &mut self,
+        exchange: &Exchange,
+        moment: &str,
+    ) -> Result<(Vec<String>, Playback)> {
+        let fault: Injection = format!("client-abort{moment}").parse()?;
+        let What::ClientAbort(at) = fault.what else { anyhow::bail!("`{fault}` is another fault") };
+        let builder = Stage::builder(&self.engine).inject(0, fault, None);
+        let mut stage = self.specs.iter().cloned().fold(builder, StageBuilder::filter).build()?;
+        let mut theirs = Playback::default();
+        self.referee.play_until_left(exchange, at, &mut theirs)?;
+        Ok((differences(&mut stage, &self.referee, exchange, &mut theirs), theirs))
     }
 }
 
-/// Without the numbers of streams, which differ once a VM was started anew.
+/// Plays what Envoy just played, and says what differs.
+fn differences(
+    stage: &mut Stage,
+    referee: &Referee,
+    exchange: &Exchange,
+    theirs: &mut Playback,
+) -> Vec<String> {
+    let (mut lived, mut ours) = (exchange.clone(), Playback::default());
+    referee.relive(&mut lived);
+    stage.play(&lived, &mut ours);
+    let calls = ours.callouts.iter().filter(|c| c.token != 0 && c.kind != CalloutKind::Resolve);
+    referee.await_callouts(calls.count(), theirs);
+    let mut lines = alike::compare(&ours, theirs).lines(Secrets::Show);
+    let (mine, envoys) = (logs(&ours), logs(theirs));
+    if let Some(at) = (0..mine.len().max(envoys.len())).find(|i| mine.get(*i) != envoys.get(*i)) {
+        let [mine, envoys] = [&mine, &envoys].map(|l| l.get(at).map_or("", |l| l).to_owned());
+        // What is common to long lines says nothing.
+        let same = mine.bytes().zip(envoys.bytes()).take_while(|(a, b)| a == b).count().saturating_sub(60);
+        let [mine, envoys] =
+            [mine, envoys].map(|l| String::from_utf8_lossy(&l.as_bytes()[same..]).into_owned());
+        lines.push(format!("log line {at}: {mine} -> {envoys}"));
+    }
+    lines
+}
+
+/// What the guests say, without the numbers of streams, which differ once a VM was started anew.
 pub(crate) fn logs(playback: &Playback) -> Vec<String> {
     let line = |text: &[u8]| {
         let text = String::from_utf8_lossy(text).into_owned();
@@ -119,7 +161,7 @@ pub(crate) fn logs(playback: &Playback) -> Vec<String> {
             None => text,
         }
     };
-    playback.logs.iter().map(|log| line(&log.text)).collect()
+    playback.logs.iter().filter(|log| log.text.starts_with(b"~")).map(|log| line(&log.text)).collect()
 }
 
 pub(crate) fn headers(fields: &[(&str, &str)]) -> Headers {

@@ -3,10 +3,11 @@
 
 mod both;
 mod callouts;
+mod ways;
 
 use anyhow::{Context, Result};
 use both::{Both, exchange, headers, logs};
-use tamis_traffic::{FaultKind, Outcome, Playback, Protocol, Slot};
+use tamis_traffic::{FaultKind, Outcome, Protocol, Slot};
 
 #[test]
 fn filters_see_the_recorded_lists_in_bytes_and_order() -> Result<()> {
@@ -129,8 +130,7 @@ fn a_reply_that_crashes_envoy_is_the_filters_fault_and_the_next_exchange_is_play
     let (_, playback) = both.play(&exchange(Protocol::Http11, "log: reply 500 late - -", &[]))?;
     let kinds: Vec<_> = playback.faults.iter().map(|f| f.kind).collect();
     assert_eq!(kinds, [FaultKind::WouldCrash], "{:?}", playback.faults);
-    let mut playback = Playback::default();
-    both.referee.play(&exchange(Protocol::Http11, "", &[]), &mut playback)?;
+    let playback = both.envoy_plays(&exchange(Protocol::Http11, "", &[]))?;
     assert_eq!((playback.outcome, playback.faults.len()), (Outcome::Forwarded, 0), "{playback:?}");
     Ok(())
 }

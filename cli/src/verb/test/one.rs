@@ -8,14 +8,14 @@ use crate::interrupt;
 use crate::plan::{FilterPlan, Loaded, Source, read_file, unwrapped};
 use crate::report::{Failed, Files, TestDone, shown};
 use crate::ui::Ui;
-use crate::verb::engine::{self, Player};
+use crate::verb::engine::{self, Link, Player};
 use crate::verb::inject::Faults;
 use crate::verb::play::start;
 use crate::verb::replay::unreadable;
 use std::path::{Path, PathBuf};
 use tamis_host::{Clock, Engine, FilterSpec, Profile, Stage, StageBuilder};
 use tamis_referee::Cluster;
-use tamis_traffic::answers::{Answer, Answers, Heard};
+use tamis_traffic::answers::{Answer, Answers};
 use tamis_traffic::expect::{self, CheckResult, Checker, Config, FilterRef, Located, Spot, TrafficTest};
 use tamis_traffic::inject::Exchanges;
 use tamis_traffic::read::{self, ReadOptions};
@@ -30,23 +30,6 @@ pub(super) struct Runner {
     instead: Option<PathBuf>,
     loaded: Vec<(Source, Loaded)>,
     which: EngineArg,
-}
-
-/// What Envoy is not told by this tool: with it the two engines would not play the same.
-fn only_ours(path: &Path, test: &TrafficTest) -> Result<()> {
-    let names = |rule: &expect::CalloutRule| matches!(rule.answer, Answer::Addresses { .. });
-    let asked = [
-        ("host.properties", test.host.properties.is_some()),
-        ("host.inject", !test.host.inject.is_empty()),
-        ("an answer with addresses", test.callouts.iter().any(names)),
-    ];
-    match asked.iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((what, _)) => {
-            let text = format!("{what} in {} works with `--engine wasmtime` only", shown(path));
-            Err(Failure::new(Code::BadTest, text))
-        }
-    }
 }
 
 /// The clusters that the test has answers for; gRPC needs HTTP/2.
@@ -125,7 +108,14 @@ impl Runner {
     ) -> Result<Box<dyn Player>> {
         let mut theirs = Vec::new();
         if self.which != EngineArg::Wasmtime {
-            only_ours(path, test)?;
+            let named = |rule: &&expect::CalloutRule| matches!(rule.answer, Answer::Addresses { .. });
+            if let Some(rule) = test.callouts.iter().find(named) {
+                let failure =
+                    Failure::new(Code::BadTest, "a real Envoy cannot be given the addresses of a name");
+                return Err(at(path, rule.at, failure.hint("`--engine wasmtime` plays it")));
+            }
+            let spot = test.host.inject.first().map(|one| one.at).unwrap_or_default();
+            faults.check_for_envoy(specs.len()).map_err(|failure| at(path, spot, failure))?;
             for filter in &test.chain {
                 let (spec, wasm) = self.spec(path, test, filter)?;
                 theirs.push(engine::filter(&spec, wasm));
@@ -138,15 +128,15 @@ impl Runner {
             }
         }
         let profile = self.profile(path, test)?;
-        let heard = Heard::default();
+        let (link, seed) = (Link::default(), test.host.seed.unwrap_or(0));
         let chain = |_: &mut Ui| {
-            let mut chain = engine::chain(theirs, &profile)?;
-            chain.serve(clusters(test), heard.note(Box::new(test.clone())));
+            let mut chain = engine::chain(theirs, &profile, test.host.properties.as_ref())?;
+            chain.serve(clusters(test), link.envoys(Box::new(test.clone()), faults, seed));
             Ok(chain)
         };
-        let answers = heard.repeat(Box::new(test.clone()));
+        let answers = link.ours(Box::new(test.clone()));
         let stage = |ui: &mut Ui| self.stage(path, test, specs, answers, faults, ui);
-        engine::player(self.which, stage, chain, &heard, &profile, ui)
+        engine::player(self.which, stage, chain, &link, faults.leavers(seed), &profile, ui)
     }
 
     fn profile(&self, path: &Path, test: &TrafficTest) -> Result<Profile> {
@@ -181,7 +171,7 @@ impl Runner {
             builder = builder.proxy(properties.clone());
         }
         builder = specs.into_iter().fold(builder, StageBuilder::filter);
-        start(faults.put_into(builder), ui)
+        start(faults.put_into(builder, self.which), ui)
     }
 
     fn spec(&self, path: &Path, test: &TrafficTest, filter: &FilterRef) -> Result<(FilterSpec, &[u8])> {

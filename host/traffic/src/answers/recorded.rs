@@ -44,6 +44,7 @@ impl Recorded {
         }
         self.used += size;
         let after = Duration::from_nanos(exchange.duration.unwrap_or(0));
+        let response = &whole(response, request.headers.get(b":method") == Some(b"HEAD"));
         let authority = request.headers.get(b":authority").unwrap_or_default();
         let grpc = request.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/grpc"));
         if grpc {
@@ -56,6 +57,17 @@ impl Recorded {
     fn add(&mut self, key: Vec<u8>, response: &Message, after: Duration) {
         self.known.entry(key).or_default().answers.push((response.clone(), after));
     }
+}
+
+/// Where the recording of a body was cut, what there is has to be an answer that can be given.
+fn whole(response: &Message, head: bool) -> Message {
+    let mut whole = response.clone();
+    let bodiless = head || matches!(whole.headers.get(b":status"), Some(b"204" | b"304"));
+    let said = whole.headers.text("content-length").and_then(|text| text.trim().parse::<u64>().ok());
+    if !bodiless && said.is_some_and(|said| said != whole.body.bytes.len() as u64) {
+        whole.headers.remove(b"content-length");
+    }
+    whole
 }
 
 /// A zero byte is in neither of them.

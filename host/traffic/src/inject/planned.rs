@@ -49,7 +49,7 @@ impl Leavers {
     }
 
     /// When the client of the next exchange leaves, if it does, and by which fault.
-    pub fn next(&mut self) -> Option<(usize, Moment)> {
+    pub fn decide(&mut self) -> Option<(usize, Moment)> {
         let mut found = None;
         for (number, moment, share, dice) in &mut self.0 {
             // Each throws its dice for each exchange, whatever the others do.

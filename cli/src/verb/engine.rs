@@ -101,7 +101,7 @@ impl Player for Both {
         self.envoy.relive(&mut self.lived);
         self.stage.play(&self.lived, playback);
         let mut calls = playback.callouts.iter().filter(|c| c.token != 0 && c.kind != CalloutKind::Resolve);
-        self.envoy.referee.await_callouts(calls.clone().count(), &mut self.theirs);
+        self.envoy.referee.await_callouts(calls.clone(), &mut self.theirs);
         // A cluster that Envoy was not told of is nobody's mistake but ours.
         let told = calls.all(|callout| self.envoy.referee.knows(&callout.cluster));
         self.against.comparable = told && alike::comparable(playback, &self.theirs);

@@ -28,7 +28,7 @@ pub(crate) const LATE: Duration = Duration::from_millis(200);
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
 /// How long a client that leaves reads what is there.
-pub(crate) const READ: Duration = Duration::from_millis(20);
+pub(crate) const READ: Duration = Duration::from_millis(50);
 
 /// A request on its way.
 pub(crate) struct Request<'a> {

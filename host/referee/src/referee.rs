@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tamis_traffic::answers::Nobody;
 use tamis_traffic::inject::Moment;
 use tamis_traffic::{
-    Attributes, Exchange, Fault, FaultKind, Half, Message, Outcome, Peer, Playback, Protocol,
+    Attributes, Callout, Exchange, Fault, FaultKind, Half, Message, Outcome, Peer, Playback, Protocol,
 };
 
 /// How much longer than a stream may stand still is waited for Envoy.
@@ -223,11 +223,16 @@ impl Referee {
         self.chain.clusters.iter().any(|known| known.name == cluster)
     }
 
-    /// Calls of the last exchange that are still on their way when it is over (a filter calls in `proxy_on_log`, for
-    /// instance): waits a moment until `playback` has `wanted` of them.
-    pub fn await_callouts(&self, wanted: usize, playback: &mut Playback) {
-        let missing = wanted.saturating_sub(playback.callouts.len());
-        playback.callouts.append(&mut self.board.take_callouts(missing, LATE));
+    /// Calls of the last exchange may still be on their way when it is over (a filter calls in `proxy_on_log`, for
+    /// instance): waits a moment until `playback` has as many as there are `others`, with as many bytes.
+    pub fn await_callouts<'a>(
+        &self,
+        others: impl Iterator<Item = &'a Callout> + Clone,
+        playback: &mut Playback,
+    ) {
+        let bytes = |callouts: &[Callout]| callouts.iter().map(|c| c.request.body.bytes.len()).sum::<usize>();
+        let (calls, sent) = (others.clone().count(), others.map(|c| c.request.body.bytes.len()).sum());
+        playback.callouts = self.board.callouts(LATE, |known| known.len() >= calls && bytes(known) >= sent);
     }
 
     /// A new Envoy in place of one that is gone.

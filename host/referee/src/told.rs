@@ -106,7 +106,7 @@ struct State {
     answered: bool,
     /// After an upgrade: pieces that the client sent, and turns that the upstream took since.
     turns: (usize, usize),
-    /// Rises when the callouts are taken: places in the list before mean nothing then.
+    /// Rises with each exchange: places in the list before mean nothing then.
     round: u64,
 }
 
@@ -204,6 +204,7 @@ impl Board {
         if let Some(callout) = state.callouts.get_mut(call.place) {
             callout.request.body.bytes.extend_from_slice(bytes);
         }
+        self.bell.notify_all();
     }
 
     /// True once a request has come that will not be answered.
@@ -223,23 +224,21 @@ impl Board {
             }
             state = self.bell.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
         }
-        state.round += 1;
-        (std::mem::take(&mut state.arrived), std::mem::take(&mut state.callouts))
+        (std::mem::take(&mut state.arrived), state.callouts.clone())
     }
 
-    /// Further callouts, once so many came or the time is over.
-    pub(crate) fn take_callouts(&self, wanted: usize, limit: Duration) -> Vec<Callout> {
+    /// The callouts, once they are enough or the time is over.
+    pub(crate) fn callouts(&self, limit: Duration, enough: impl Fn(&[Callout]) -> bool) -> Vec<Callout> {
         let end = Instant::now() + limit;
         let mut state = self.lock();
-        while state.callouts.len() < wanted {
+        while !enough(&state.callouts) {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             state = self.bell.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
         }
-        state.round += 1;
-        std::mem::take(&mut state.callouts)
+        state.callouts.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

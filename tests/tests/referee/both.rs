@@ -138,7 +138,7 @@ fn differences(
     referee.relive(&mut lived);
     stage.play(&lived, &mut ours);
     let calls = ours.callouts.iter().filter(|c| c.token != 0 && c.kind != CalloutKind::Resolve);
-    referee.await_callouts(calls.count(), theirs);
+    referee.await_callouts(calls, theirs);
     let mut lines = alike::compare(&ours, theirs).lines(Secrets::Show);
     let (mine, envoys) = (logs(&ours), logs(theirs));
     if let Some(at) = (0..mine.len().max(envoys.len())).find(|i| mine.get(*i) != envoys.get(*i)) {

@@ -1,0 +1,51 @@
+//! Proxy-Wasm filters as OCI images.
+//!
+//! [`Image::build`] makes an image of a module, the same bytes on every machine; [`Folder`] is a
+//! place where images lie, a [`Store`]; [`fetch`] reads anybody's image from one, and [`consumers::judge`] says who
+//! would load it.
+//!
+//! Nothing here prints, asks the environment by itself, or waits without a [`Watch`] knowing.
+
+pub mod annotations;
+pub mod consumers;
+mod digest;
+mod error;
+mod fetch;
+mod folder;
+mod image;
+mod manifest;
+mod module;
+mod reference;
+mod tarball;
+mod watch;
+
+pub use digest::Digest;
+pub use error::{Blame, Error, Kind};
+pub use fetch::{Child, Fetched, Found, Layer, Look, Shape, fetch};
+pub use folder::Folder;
+pub use image::{Blob, Image, Layout, Spec};
+pub use manifest::{Descriptor, Document, Index, Manifest, Platform, types};
+pub use module::{Module, ModuleKind};
+pub use reference::Reference;
+pub use tarball::Archive;
+pub use watch::{Silent, Watch};
+
+/// Largest module that is pushed or fetched, bytes. Istio and Envoy Gateway refuse more than this once
+/// unpacked (`ISTIO_WASM_MAX_BINARY_SIZE_BYTES`, 256 MiB unless set).
+pub const MAX_MODULE: u64 = 256 << 20;
+
+/// A place where images lie: a registry's repository, or a folder.
+pub trait Store {
+    /// The manifest or index that a tag or digest names: its bytes and the media type that the store says,
+    /// if it says one.
+    ///
+    /// # Errors
+    /// When there is none, or the store does not give it.
+    fn manifest(&self, reference: &str) -> Result<(Vec<u8>, Option<String>), Error>;
+
+    /// A blob, checked: its length and digest are those of the descriptor.
+    ///
+    /// # Errors
+    /// When it is missing, or is not what the descriptor says.
+    fn blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error>;
+}

@@ -78,7 +78,7 @@ fn none(what: &str, found: &[String]) {
 #[test]
 fn packages_use_only_what_the_map_allows() -> Result<()> {
     let packages = packages()?;
-    let arrows: BTreeMap<_, _> = ARROWS.into_iter().collect();
+    let arrows: BTreeMap<_, _> = ARROWS.iter().copied().collect();
     let mut wrong = Vec::new();
     for (name, package) in packages.iter().filter(|(name, _)| *name != TESTS) {
         let Some(allowed) = arrows.get(name.as_str()) else {

@@ -20,17 +20,8 @@ impl Apt {
     /// Reads the mirror from the machine's settings and fetches the lists of one suite after another until
     /// one has a version of `package` that starts with `version`. Gives that version.
     pub(crate) fn with(folder: &Path, package: &str, version: &str) -> Result<(Self, String)> {
-        let mirror = mirror().context("apt's settings name no Debian mirror")?;
         for suite in SUITES {
-            let apt = Self { folder: folder.join(suite) };
-            std::fs::create_dir_all(apt.folder.join("lists/partial"))?;
-            std::fs::create_dir_all(apt.folder.join("cache/archives/partial"))?;
-            std::fs::write(
-                apt.folder.join("sources.list"),
-                format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"),
-            )?;
-            println!("setup: apt: reading the package list of {suite}");
-            run::read(apt.command("apt-get").arg("update"))?;
+            let apt = Self::of(folder, suite)?;
             let list = run::read(apt.command("apt-cache").args(["madison", package]))?;
             // `rust-src | 1.95.0+dfsg1-2~bpo13+1 | …`
             let found = list.lines().filter_map(|l| l.split('|').nth(1)).map(str::trim).find(|v| {
@@ -42,6 +33,35 @@ impl Apt {
             }
         }
         bail!("no release of Debian among {} has `{package}` {version}", SUITES.join(", "));
+    }
+
+    /// The machine's own release: what its C library runs.
+    pub(crate) fn own(folder: &Path) -> Result<Self> {
+        let release = std::fs::read_to_string("/etc/os-release").context("this is no Debian")?;
+        let name = release.lines().find_map(|l| l.strip_prefix("VERSION_CODENAME="));
+        Self::of(folder, name.context("the release of Debian has no name")?.trim_matches('"'))
+    }
+
+    /// One suite, its list fetched.
+    fn of(folder: &Path, suite: &str) -> Result<Self> {
+        let mirror = mirror().context("apt's settings name no Debian mirror")?;
+        let apt = Self { folder: folder.join(suite) };
+        std::fs::create_dir_all(apt.folder.join("lists/partial"))?;
+        std::fs::create_dir_all(apt.folder.join("cache/archives/partial"))?;
+        std::fs::write(
+            apt.folder.join("sources.list"),
+            format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"),
+        )?;
+        println!("setup: apt: reading the package list of {suite}");
+        run::read(apt.command("apt-get").arg("update"))?;
+        Ok(apt)
+    }
+
+    /// The libraries that a package itself names as needed, but for the C library.
+    pub(crate) fn libraries(&self, package: &str) -> Result<Vec<String>> {
+        let said = run::read(self.command("apt-cache").args(["depends", "--important", package]))?;
+        let names = said.lines().filter_map(|l| l.trim().strip_prefix("Depends: "));
+        Ok(names.filter(|n| n.starts_with("lib") && *n != "libc6").map(str::to_owned).collect())
     }
 
     /// Downloads `package` (`name` or `name=version`) and unpacks it below `into`.

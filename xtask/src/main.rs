@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod envoy;
 mod place;
+mod registry;
 mod run;
 mod sysroot;
 mod target;
@@ -24,9 +25,9 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Make the wasm targets and a real Envoy ready. Safe to repeat.
+    /// Make the wasm targets, a real Envoy and a real registry ready. Safe to repeat.
     Setup {
-        /// Only the wasm targets, no Envoy.
+        /// Only the wasm targets.
         #[arg(long)]
         targets_only: bool,
     },
@@ -50,6 +51,7 @@ fn main() -> Result<()> {
             target::ready(&place)?;
             if !targets_only {
                 envoy::ready(&place)?;
+                registry::ready(&place)?;
             }
             Ok(())
         }

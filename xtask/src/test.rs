@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold, step by step, each with its time.
 
 use crate::place::Place;
-use crate::{envoy, run, target};
+use crate::{envoy, registry, run, target};
 use anyhow::{Context, Result};
 use std::time::Instant;
 
@@ -14,10 +14,11 @@ const GUEST: &str = "tamis-guest";
 /// Runs all steps; the first that fails ends it.
 pub(crate) fn run(place: &Place) -> Result<()> {
     let start = Instant::now();
-    let mut binary = None;
+    let mut real = Vec::new();
     step("setup", || {
         target::ready(place)?;
-        binary = Some(envoy::ready(place)?);
+        real.push(("TAMIS_ENVOY", envoy::ready(place)?));
+        real.extend(registry::ready(place)?);
         Ok(())
     })?;
     step("format", || run::show(&mut place.cargo(&["fmt", "--all", "--check"])))?;
@@ -44,10 +45,7 @@ pub(crate) fn run(place: &Place) -> Result<()> {
         )
     })?;
     // Last, so that its closing lines end the log.
-    step("tests", || {
-        let envoy = binary.as_ref().context("setup gave no Envoy")?;
-        run::show(place.cargo(&["test", "--workspace", "--no-fail-fast"]).env("TAMIS_ENVOY", envoy))
-    })?;
+    step("tests", || run::show(place.cargo(&["test", "--workspace", "--no-fail-fast"]).envs(real)))?;
     println!("test: all steps passed in {} s", start.elapsed().as_secs());
     Ok(())
 }

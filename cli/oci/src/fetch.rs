@@ -152,7 +152,7 @@ pub fn fetch(store: &dyn Store, target: &str) -> Result<Fetched, Error> {
     }
     let mut fetched = Fetched { digest: digest.clone(), pinned: pinned.is_some(), index: None, child: None };
     match Document::read(&bytes, said.as_deref())? {
-        Document::Manifest(manifest) => fetched.child = Some(child(store, digest, manifest)?),
+        Document::Manifest(manifest) => fetched.child = Some(child(store, digest, *manifest)?),
         Document::Index(index) => {
             let chosen = index.manifests.iter().find(|d| is_amd64(d)).cloned();
             fetched.index = Some(index);
@@ -161,7 +161,7 @@ pub fn fetch(store: &dyn Store, target: &str) -> Result<Fetched, Error> {
                 same(&chosen.digest, &Digest::of(&bytes))?;
                 match Document::read(&bytes, said.as_deref())? {
                     Document::Manifest(manifest) => {
-                        fetched.child = Some(child(store, chosen.digest, manifest)?);
+                        fetched.child = Some(child(store, chosen.digest, *manifest)?);
                     }
                     Document::Index(_) => {
                         return Err(Error::new(Kind::BadImage, "an index in an index is read by nobody"));

@@ -3,7 +3,7 @@
 use crate::annotations::{CREATED, VARIANT};
 use crate::digest::Digest;
 use crate::error::{Error, Kind};
-use crate::manifest::{Descriptor, Manifest, json, types};
+use crate::manifest::{Descriptor, MAX_MANIFEST, Manifest, json, types};
 use crate::module::{Module, ModuleKind};
 use crate::{MAX_MODULE, tarball};
 use serde::Serialize;
@@ -118,7 +118,11 @@ impl Image {
             subject: None,
             annotations,
         };
-        let manifest = Blob::new(kind, json(&manifest)?);
+        let bytes = json(&manifest)?;
+        if bytes.len() > MAX_MANIFEST {
+            return Err(too_large(&manifest, bytes.len()));
+        }
+        let manifest = Blob::new(kind, bytes);
         Ok(Self { layout: spec.layout, manifest, blobs, module })
     }
 
@@ -126,6 +130,14 @@ impl Image {
     pub fn digest(&self) -> &Digest {
         &self.manifest.descriptor.digest
     }
+}
+
+fn too_large(manifest: &Manifest, bytes: usize) -> Error {
+    let mut sizes: Vec<_> = manifest.annotations.iter().map(|(key, value)| (value.len(), key)).collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    let largest: Vec<_> = sizes.iter().take(3).map(|(size, key)| format!("`{key}` ({size} bytes)")).collect();
+    let text = format!("the manifest has {bytes} bytes; registries take {MAX_MANIFEST}");
+    Error::new(Kind::BadImage, text).hint(format!("the largest annotations are {}", largest.join(", ")))
 }
 
 fn check(module: &Module) -> Result<(), Error> {

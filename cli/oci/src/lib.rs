@@ -1,8 +1,8 @@
 //! Proxy-Wasm filters as OCI images.
 //!
-//! [`Image::build`] makes an image of a module, the same bytes on every machine; [`Folder`] is a
-//! place where images lie, a [`Store`]; [`fetch`] reads anybody's image from one, and [`consumers::judge`] says who
-//! would load it.
+//! [`Image::build`] makes an image of a module, the same bytes on every machine; [`Folder`] and
+//! [`remote::Registry`] are places where images lie, each a [`Store`]; [`fetch()`] reads anybody's image from one,
+//! and [`consumers::judge`] says who would load it. [`remote::push()`] brings an image to a registry and reads it back.
 //!
 //! Nothing here prints, asks the environment by itself, or waits without a [`Watch`] knowing.
 
@@ -16,6 +16,7 @@ mod image;
 mod manifest;
 mod module;
 mod reference;
+pub mod remote;
 mod tarball;
 mod watch;
 

@@ -136,7 +136,7 @@ pub struct Index {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document {
     /// One image.
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
     /// Several, by platform.
     Index(Index),
 }
@@ -169,7 +169,7 @@ impl Document {
         };
         match index {
             true => serde_json::from_slice(bytes).map(Self::Index).map_err(bad),
-            false => serde_json::from_slice(bytes).map(Self::Manifest).map_err(bad),
+            false => serde_json::from_slice(bytes).map(|m| Self::Manifest(Box::new(m))).map_err(bad),
         }
     }
 }

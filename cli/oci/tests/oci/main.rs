@@ -1,4 +1,11 @@
 //! Images read, pushed and judged. Names end with the number of the idea that they hold (docs/publishing.md).
 
+mod certificates;
+mod desk;
+mod lies;
+mod logins;
+mod plain;
 mod reading;
+mod real;
+mod scripted;
 mod shelf;

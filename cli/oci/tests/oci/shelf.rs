@@ -11,6 +11,13 @@ pub(crate) fn filter() -> Vec<u8> {
     wat::parse_str("(module (memory 1) (func (export \"proxy_abi_version_0_2_1\")))").unwrap()
 }
 
+/// A larger one, with a number in it that makes it another.
+pub(crate) fn variant(number: u32) -> Vec<u8> {
+    let data: String = (0..5_000).map(|n| format!("{n:x}{number}")).collect();
+    let text = format!("(module (memory 2) (func (export \"proxy_abi_version_0_2_1\")) (data \"{data}\"))");
+    wat::parse_str(text).unwrap()
+}
+
 /// Our own image of a module.
 pub(crate) fn image(layout: Layout, wasm: &[u8]) -> Image {
     Image::build(&Spec { layout, wasm, annotations: BTreeMap::new(), root_id: String::new() }).unwrap()

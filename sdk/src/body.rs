@@ -4,14 +4,16 @@
 //! docs/envoy.md 2.3), so a filter can not look into a body before it lets the headers go; it can look at, change or
 //! refuse the body afterwards. Without a hook no byte is copied.
 
+use crate::headers::{Headers, Live};
 use crate::{Error, Result, host};
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use tamis_abi::BufferType;
+use tamis_abi::{BufferType, MapType};
 
 type Each<T> = Box<dyn FnMut(T, bool) -> Result<()>>;
 type Change = Box<dyn FnMut(&mut Vec<u8>, bool) -> Result<()>>;
 type Rewrite = Box<dyn FnOnce(Vec<u8>) -> Result<Vec<u8>>>;
+type Trailers = Box<dyn FnOnce(&mut Headers) -> Result<()>>;
 
 /// What an author wants with a body.
 pub(crate) enum Hook {
@@ -65,6 +67,7 @@ impl std::error::Error for BodyMissed {}
 #[derive(Default)]
 pub(crate) struct Side {
     pub(crate) hook: RefCell<Option<Hook>>,
+    trailers: Cell<Option<Trailers>>,
     /// The headers said that nothing follows.
     pub(crate) bodiless: Cell<bool>,
     /// Pieces came while the headers were held.
@@ -81,9 +84,18 @@ pub(crate) enum Flow {
 impl Side {
     /// As new.
     pub(crate) fn reset(&self) {
-        self.hook.take();
+        drop(self.hooks());
         self.bodiless.set(false);
         self.missed.set(false);
+    }
+
+    /// Takes the hooks away, to be dropped when nothing is borrowed.
+    pub(crate) fn hooks(&self) -> impl Sized + use<> {
+        (self.hook.take(), self.trailers.take())
+    }
+
+    pub(crate) fn set_trailers(&self, hook: impl FnOnce(&mut Headers) -> Result<()> + 'static) {
+        self.trailers.set(Some(Box::new(hook)));
     }
 
     /// True when a hook was set too late to see all of the body.
@@ -126,12 +138,15 @@ impl Side {
     }
 
     /// Trailers end a body without an ending piece: what is held is read and written now (docs/envoy.md 2.3).
-    pub(crate) fn finish(&self, buffer: BufferType) -> Result<()> {
+    pub(crate) fn finish(&self, buffer: BufferType, map: MapType) -> Result<()> {
         if matches!(&*self.hook.borrow(), Some(Hook::Whole { .. })) {
             let size = host::buffer_size(buffer).unwrap_or_default();
             self.run(buffer, size, true)?;
         }
-        Ok(())
+        match self.trailers.take() {
+            Some(hook) => hook(&mut Headers::live(Live { map, exchange: None })),
+            None => Ok(()),
+        }
     }
 }
 
@@ -146,6 +161,21 @@ fn write(buffer: BufferType, old: usize, new: &[u8]) -> Result<()> {
 /// Sets the hook of one body. A second one replaces the first. A hook that fails with a
 /// [`Reply`](crate::Reply) answers the request with it, as long as no response headers have left; a response
 /// whose headers have left is cut off.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+///
+/// /// At most this much of a body is held, bytes.
+/// const MOST: usize = 64 * 1024;
+///
+/// fn wrap(request: &mut Request) {
+///     // `content-length` goes, since the length is known too late: the proxy sends chunks.
+///     request.body().rewrite(MOST, |body| {
+///         let text = std::str::from_utf8(&body).map_err(|_| Error::from(Reply::new(400)))?;
+///         Ok(format!("{{\"wrapped\": {text:?}}}").into_bytes())
+///     });
+/// }
+/// ```
 pub struct Body<'a>(&'a Side);
 
 impl<'a> Body<'a> {

@@ -1,13 +1,13 @@
 //! HTTP calls to other services, as futures.
 
 use crate::headers::Headers;
+use crate::slot::Slot;
 use crate::{host, tasks};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
-use std::task::{Poll, Waker};
 use std::time::Duration;
 use tamis_abi::{BufferType, MapType, Status, pairs};
 
@@ -16,7 +16,22 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A call that is being put together. `cluster` is a name that the proxy knows, not a host: in Istio
 /// `outbound|80||svc.ns.svc.cluster.local`.
-#[derive(Debug)]
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+/// use tamis_sdk::callout::CalloutError;
+///
+/// async fn check(token: &[u8]) -> Result<bool> {
+///     let call = Callout::get("outbound|80||idp.auth.svc.cluster.local", "idp.auth", "/check");
+///     match call.header("authorization", token).send().await {
+///         Ok(reply) => Ok(reply.is_success()),
+///         // The proxy gave up; a 504 of the service itself would be a reply.
+///         Err(CalloutError::Timeout) => Ok(false),
+///         Err(error) => Err(error.into()),
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone)]
 pub struct Callout {
     cluster: String,
     headers: Headers,
@@ -35,7 +50,11 @@ pub enum CalloutError {
     /// A header is not allowed or not UTF-8 (what the proxy-wasm crate can send), or they are more than 1024
     /// or 1 MiB, which a host would silently take as none.
     BadHeaders(String),
-    /// The connection broke while the answer came.
+    /// The proxy waited as long as it was told to: its own 504.
+    Timeout,
+    /// The proxy could not connect, or the connection broke before the answer began: its own 503, with its words.
+    Unreachable(String),
+    /// The connection broke while the answer came, or the answer was larger than the proxy keeps (32 MiB).
     Reset,
     /// The filter is being taken down; the answer will not come. A stream that ends drops its future instead.
     Gone,
@@ -49,6 +68,8 @@ impl fmt::Display for CalloutError {
             Self::UnknownCluster(name) => write!(f, "cluster `{name}` is not known to the proxy"),
             Self::NotStarted(name) => write!(f, "the call to cluster `{name}` could not start"),
             Self::BadHeaders(why) => write!(f, "the callout can not be sent: {why}"),
+            Self::Timeout => f.write_str("the callout took too long"),
+            Self::Unreachable(why) => write!(f, "the proxy could not reach the service: {why}"),
             Self::Reset => f.write_str("the connection of the callout broke"),
             Self::Gone => f.write_str("the filter that waited for the callout is gone"),
             Self::Host(status) => write!(f, "the host could not start the callout: {status}"),
@@ -58,7 +79,7 @@ impl fmt::Display for CalloutError {
 
 impl std::error::Error for CalloutError {}
 
-/// What a service answered; or the proxy in its name: 503 when it can not be reached, 504 when it is late.
+/// What a service answered, 5xx too. Answers that the proxy makes in its name are [`CalloutError`]s.
 #[derive(Debug)]
 pub struct CalloutReply {
     /// The headers, `:status` among them.
@@ -79,12 +100,6 @@ impl CalloutReply {
     /// True for 200 to 299.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status())
-    }
-
-    /// True when this looks like Envoy's own answer for a call that took too long: 504 with its text
-    /// (docs/envoy.md 2.6). A service could write the same.
-    pub fn is_timeout(&self) -> bool {
-        self.status() == 504 && self.body == b"upstream request timeout"
     }
 }
 
@@ -146,20 +161,19 @@ impl Callout {
     /// dropped when it comes.
     ///
     /// # Errors
-    /// When there is no answer; a late one is an answer, see [`CalloutReply`].
+    /// When the service did not answer, see [`CalloutError`].
     pub async fn send(self) -> Result<CalloutReply, CalloutError> {
         let slot = self.start()?;
-        poll_fn(|context| {
-            if let Some(answer) = slot.answer.take() {
-                return Poll::Ready(answer);
-            }
-            *slot.waker.borrow_mut() = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await
+        poll_fn(|context| slot.poll(context)).await
     }
 
-    fn start(self) -> Result<Rc<Slot>, CalloutError> {
+    /// True when sending it twice does what sending it once does (RFC 9110 9.2.2).
+    pub(crate) fn is_idempotent(&self) -> bool {
+        let method = self.headers.get(":method").unwrap_or_default();
+        [&b"GET"[..], b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"].contains(&method)
+    }
+
+    fn start(self) -> Result<Rc<Answer>, CalloutError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
@@ -183,30 +197,17 @@ impl Callout {
                     other => CalloutError::Host(other),
                 },
             )?;
-        let slot = Rc::<Slot>::default();
+        let slot = Rc::<Answer>::default();
         let waiting = Waiting { slot: Rc::downgrade(&slot), root };
         WAITING.with_borrow_mut(|all| all.insert(token, waiting));
         Ok(slot)
     }
 }
 
-#[derive(Default)]
-struct Slot {
-    answer: Cell<Option<Result<CalloutReply, CalloutError>>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Slot {
-    fn fill(&self, answer: Result<CalloutReply, CalloutError>) {
-        self.answer.set(Some(answer));
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
-        }
-    }
-}
+type Answer = Slot<Result<CalloutReply, CalloutError>>;
 
 struct Waiting {
-    slot: Weak<Slot>,
+    slot: Weak<Answer>,
     root: u32,
 }
 
@@ -224,7 +225,7 @@ pub(crate) fn answered(root: u32, token: u32, headers: usize, body: usize) {
             Err(CalloutError::Reset)
         } else {
             let map = |kind| Headers::decoded(host::header_pairs(kind).unwrap_or_default());
-            Ok(CalloutReply {
+            judge(CalloutReply {
                 headers: map(MapType::HttpCallResponseHeaders),
                 body: host::buffer(BufferType::HttpCallResponseBody, body).unwrap_or_default(),
                 trailers: map(MapType::HttpCallResponseTrailers),
@@ -233,6 +234,22 @@ pub(crate) fn answered(root: u32, token: u32, headers: usize, body: usize) {
         slot.fill(answer);
     }
     tasks::drain();
+}
+
+/// Tells an answer that the proxy made from one of the service. To what came over the wire Envoy appends
+/// `x-envoy-upstream-service-time`, whatever the service wrote; to its own answers, which have fixed words, it does not
+/// (docs/envoy.md 2.6). Both must hold, so that other hosts and proxies further on are taken for the service.
+fn judge(reply: CalloutReply) -> Result<CalloutReply, CalloutError> {
+    if reply.headers.contains("x-envoy-upstream-service-time") {
+        return Ok(reply);
+    }
+    match (reply.status(), &reply.body[..]) {
+        (504, b"upstream request timeout") => Err(CalloutError::Timeout),
+        (503, body) if body.starts_with(b"upstream connect error") => {
+            Err(CalloutError::Unreachable(String::from_utf8_lossy(body).into_owned()))
+        }
+        _ => Ok(reply),
+    }
 }
 
 /// A root is gone; what would have come back through it never will.

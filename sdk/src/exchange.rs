@@ -152,11 +152,13 @@ impl Exchange {
     }
 
     pub(crate) fn request_trailers(&self) -> Action {
-        self.trailers(&self.shared.request, Stage::Request, BufferType::HttpRequestBody)
+        let (buffer, map) = (BufferType::HttpRequestBody, MapType::HttpRequestTrailers);
+        self.trailers(&self.shared.request, Stage::Request, buffer, map)
     }
 
     pub(crate) fn response_trailers(&self) -> Action {
-        self.trailers(&self.shared.response, Stage::Response, BufferType::HttpResponseBody)
+        let (buffer, map) = (BufferType::HttpResponseBody, MapType::HttpResponseTrailers);
+        self.trailers(&self.shared.response, Stage::Response, buffer, map)
     }
 
     /// The stream is over: the future is dropped, its callouts are not waited for.
@@ -166,6 +168,12 @@ impl Exchange {
         if self.known.take() {
             tasks::forget(self.id.get());
         }
+    }
+
+    /// True while this map is in hand, in the exchange that the host has in effect.
+    pub(crate) fn has(&self, map: MapType) -> bool {
+        let stage = if map == MapType::HttpRequestHeaders { Stage::Request } else { Stage::Response };
+        self.stage.get() == stage && tasks::is_current(self.id.get())
     }
 
     /// True while headers are in hand.
@@ -183,8 +191,7 @@ impl Exchange {
     fn close(&self, stage: Stage) {
         self.stage.set(stage);
         self.drop_work();
-        let hooks = (self.shared.request.hook.take(), self.shared.response.hook.take());
-        drop(hooks);
+        drop((self.shared.request.hooks(), self.shared.response.hooks()));
     }
 
     fn drop_work(&self) {
@@ -276,11 +283,14 @@ impl Exchange {
                 self.drop_work();
                 self.go_on(place, Stage::Passed)
             }
-            OnError::Deny => {
-                let status = if error.downcast_ref::<BodyTooLarge>().is_some() { 413 } else { 500 };
-                self.answer(Reply::new(status).details("tamis_filter_error"))
-            }
+            OnError::Deny => self.deny(&error),
+            OnError::Reply(reply) => self.answer(reply),
         }
+    }
+
+    fn deny(&self, error: &Error) -> Action {
+        let status = if error.downcast_ref::<BodyTooLarge>().is_some() { 413 } else { 500 };
+        self.answer(Reply::new(status).details("tamis_filter_error"))
     }
 
     fn body(&self, side: &Side, held: Stage, buffer: BufferType, size: usize, end: bool) -> Action {
@@ -302,7 +312,7 @@ impl Exchange {
         action
     }
 
-    fn trailers(&self, side: &Side, held: Stage, buffer: BufferType) -> Action {
+    fn trailers(&self, side: &Side, held: Stage, buffer: BufferType, map: MapType) -> Action {
         tasks::enter(self.id.get(), self.root.id());
         if self.stage.get() == held {
             return Action::Pause;
@@ -310,10 +320,12 @@ impl Exchange {
         if matches!(self.stage.get(), Stage::Answered | Stage::Ended) {
             return Action::Continue;
         }
-        match side.finish(buffer) {
+        let action = match side.finish(buffer, map) {
             Ok(()) => Action::Continue,
             Err(error) => self.failed_in_body(error),
-        }
+        };
+        tasks::drain();
+        action
     }
 
     /// As [`failed`](Self::failed); what passes is the piece, `handle` goes on undisturbed.
@@ -322,10 +334,10 @@ impl Exchange {
             Ok(reply) => return self.answer(reply),
             Err(error) => error,
         };
-        if self.root.count_failure(&error) == OnError::Pass {
-            return Action::Continue;
+        match self.root.count_failure(&error) {
+            OnError::Pass => Action::Continue,
+            OnError::Deny => self.deny(&error),
+            OnError::Reply(reply) => self.answer(reply),
         }
-        let status = if error.downcast_ref::<BodyTooLarge>().is_some() { 413 } else { 500 };
-        self.answer(Reply::new(status).details("tamis_filter_error"))
     }
 }

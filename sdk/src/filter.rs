@@ -1,6 +1,6 @@
 //! The one trait that an author implements.
 
-use crate::{Next, Request, Response, Result, Root};
+use crate::{Next, Reply, Request, Response, Result, Root};
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::pin::Pin;
@@ -9,13 +9,37 @@ use std::task::{Context, Poll};
 
 /// What happens to an exchange whose `handle` or body hook failed. The failure is logged once and counted in
 /// `tamis.filter_errors` either way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+///
+/// struct Careful;
+///
+/// impl Filter for Careful {
+///     type Config = ();
+///
+///     fn new(_: (), _root: &Root) -> Result<Self> {
+///         Ok(Self)
+///     }
+///
+///     async fn handle(self: Rc<Self>, request: Request, next: Next) -> Result<Response> {
+///         next.run(request).await
+///     }
+///
+///     fn on_error(&self) -> OnError {
+///         OnError::Reply(Reply::new(503).header("retry-after", "1"))
+///     }
+/// }
+/// ```
+#[derive(Debug, Default)]
 pub enum OnError {
     /// The client gets 500; a response whose headers have left is cut off.
     #[default]
     Deny,
     /// The exchange goes on, with the edits made so far.
     Pass,
+    /// The client gets this answer; a response whose headers have left is cut off.
+    Reply(Reply),
 }
 
 /// A filter: what it is told once, and what it does to each exchange.

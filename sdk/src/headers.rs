@@ -1,9 +1,11 @@
 //! Headers as bytes, with duplicates visible.
 
 use crate::error::{HostError, told};
+use crate::exchange::Exchange;
 use crate::host;
 use std::cell::OnceCell;
 use std::fmt;
+use std::rc::Rc;
 use tamis_abi::{MapType, pairs};
 
 mod table;
@@ -11,15 +13,47 @@ mod table;
 use table::{Entry, Table};
 
 /// Where live headers are.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Live {
     pub(crate) map: MapType,
+    /// Whose they are; nobody's when they can not outlive the callback.
+    pub(crate) exchange: Option<Rc<Exchange>>,
+}
+
+impl Live {
+    /// True while the host would read and write the map that is meant, and not another exchange's.
+    fn is_here(&self) -> bool {
+        self.exchange.as_ref().is_none_or(|exchange| exchange.has(self.map))
+    }
+
+    fn write(&self) -> Result<MapType, HeaderError> {
+        if self.is_here() { Ok(self.map) } else { Err(HeaderError::Left) }
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.map.fmt(f)
+    }
 }
 
 /// Headers of a message: bytes, in order, repeats kept.
 ///
 /// The first read copies the whole map out of the host, once; one map read costs as much as two or three
-/// reads of single headers. Changes go to the host at once.
+/// reads of single headers. Changes go to the host at once. A clone is a copy of its own, which changes nothing.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+///
+/// fn mark(request: &mut Request) -> Result<()> {
+///     let headers = request.headers_mut();
+///     if headers.get_single("x-user")?.is_none() {
+///         headers.set("x-user", "nobody")?;
+///     }
+///     // Bytes: no value of a client makes this panic.
+///     headers.set("x-agents", headers.get_all("user-agent").count().to_string())?;
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Headers {
     live: Option<Live>,
@@ -37,6 +71,8 @@ pub enum HeaderError {
     Repeated(String),
     /// The value is not UTF-8.
     NotText(String),
+    /// The message went on, or another exchange is in hand: there is nothing to change any more.
+    Left,
     /// The host refused.
     Host(HostError),
 }
@@ -48,6 +84,7 @@ impl fmt::Display for HeaderError {
             Self::BadValue(name) => write!(f, "the value for header `{name}` has CR, LF or NUL"),
             Self::Repeated(name) => write!(f, "header `{name}` is there more than once"),
             Self::NotText(name) => write!(f, "the value of header `{name}` is not UTF-8"),
+            Self::Left => f.write_str("the headers are not in hand any more"),
             Self::Host(error) => error.fmt(f),
         }
     }
@@ -78,10 +115,10 @@ impl Headers {
     }
 
     fn table(&self) -> &Table {
-        self.table.get_or_init(|| match self.live {
+        self.table.get_or_init(|| match &self.live {
             // An unavailable map is empty (docs/envoy.md 2.1.12), never an error.
-            Some(live) => Table::decode(host::header_pairs(live.map).unwrap_or_default()),
-            None => Table::default(),
+            Some(live) if live.is_here() => Table::decode(host::header_pairs(live.map).unwrap_or_default()),
+            _ => Table::default(),
         })
     }
 
@@ -150,10 +187,10 @@ impl Headers {
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
         let (name, value) = (name.as_ref(), value.as_ref());
         check(name, value)?;
-        match self.live {
+        match &self.live {
             Some(live) => {
-                told("set a header", host::header_replace(live.map, name, value))?;
-                let name = resolve_in(self.live, name);
+                told("set a header", host::header_replace(live.write()?, name, value))?;
+                let name = resolve_in(Some(live.map), name);
                 if let Some(table) = self.table.get_mut() {
                     table.remove(name);
                     table.push(name, value);
@@ -174,9 +211,9 @@ impl Headers {
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
         let (name, value) = (name.as_ref(), value.as_ref());
         check(name, value)?;
-        match self.live {
+        match &self.live {
             Some(live) => {
-                told("add a header", host::header_add(live.map, name, value))?;
+                told("add a header", host::header_add(live.write()?, name, value))?;
                 // Whether it was joined only the host knows: the next read asks again.
                 self.table.take();
             }
@@ -191,10 +228,10 @@ impl Headers {
     /// When the host refuses.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> Result<(), HeaderError> {
         let name = name.as_ref();
-        if let Some(live) = self.live {
-            told("remove a header", host::header_remove(live.map, name))?;
+        if let Some(live) = &self.live {
+            told("remove a header", host::header_remove(live.write()?, name))?;
         }
-        let name = resolve_in(self.live, name);
+        let name = resolve_in(self.map(), name);
         if let Some(table) = self.table.get_mut() {
             table.remove(name);
         }
@@ -219,7 +256,17 @@ impl Headers {
     }
 
     fn resolve<'n>(&self, name: &'n [u8]) -> &'n [u8] {
-        resolve_in(self.live, name)
+        resolve_in(self.map(), name)
+    }
+
+    fn map(&self) -> Option<MapType> {
+        self.live.as_ref().map(|live| live.map)
+    }
+}
+
+impl Clone for Headers {
+    fn clone(&self) -> Self {
+        Self::decoded(self.encode())
     }
 }
 
@@ -242,11 +289,9 @@ impl<'a> Iterator for Values<'a> {
 }
 
 /// `host` is another name of `:authority` in a live request (docs/envoy.md 2.1.4).
-fn resolve_in(live: Option<Live>, name: &[u8]) -> &[u8] {
-    match live {
-        Some(Live { map: MapType::HttpRequestHeaders }) if name.eq_ignore_ascii_case(b"host") => {
-            b":authority"
-        }
+fn resolve_in(map: Option<MapType>, name: &[u8]) -> &[u8] {
+    match map {
+        Some(MapType::HttpRequestHeaders) if name.eq_ignore_ascii_case(b"host") => b":authority",
         _ => name,
     }
 }

@@ -44,10 +44,14 @@ pub mod callout;
 pub mod clock;
 mod config;
 mod error;
+mod events;
 mod exchange;
 mod filter;
+pub mod future;
+pub mod grpc;
 pub mod headers;
 mod host;
+mod limit;
 pub mod log;
 pub mod metrics;
 mod next;
@@ -55,18 +59,22 @@ pub mod property;
 mod reply;
 mod request;
 mod response;
+pub mod retry;
 mod root;
 pub mod shared;
+mod slot;
 #[cfg(any(target_family = "wasm", test))]
 mod streams;
 mod tasks;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod timers;
 
 pub use callout::Callout;
 pub use error::{Error, HostError, Result};
 pub use filter::{Filter, OnError};
 pub use headers::Headers;
+pub use limit::{Busy, Limit};
 pub use next::Next;
 pub use reply::Reply;
 pub use request::Request;

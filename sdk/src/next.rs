@@ -29,7 +29,16 @@ impl Shared {
     }
 }
 
-/// The way on. Taken by [`run`](Self::run), so that a request goes on once.
+/// The way on. Taken by [`run`](Self::run), so that a request goes on once: a proxy that is told twice sends twice.
+///
+/// ```compile_fail,E0382
+/// use tamis_sdk::prelude::*;
+///
+/// async fn twice(one: Request, two: Request, next: Next) -> Result<Response> {
+///     next.run(one).await?;
+///     next.run(two).await // `next` is gone
+/// }
+/// ```
 pub struct Next(pub(crate) Rc<Exchange>);
 
 impl Next {

@@ -1,12 +1,23 @@
 //! The request of an exchange.
 
+use crate::Result;
 use crate::body::{Body, Hook, Side};
 use crate::exchange::Exchange;
 use crate::headers::{Headers, Live};
 use std::rc::Rc;
 use tamis_abi::MapType;
 
-/// A request that is held, until it is given to [`Next::run`](crate::Next::run).
+/// A request that is held, until it is given to [`Next::run`](crate::Next::run). With it goes the way to its headers:
+///
+/// ```compile_fail,E0382
+/// use tamis_sdk::prelude::*;
+///
+/// async fn late(mut request: Request, next: Next) -> Result<Response> {
+///     let response = next.run(request).await?;
+///     request.headers_mut().set("x-late", "1")?; // they have left
+///     Ok(response)
+/// }
+/// ```
 pub struct Request {
     headers: Headers,
     exchange: Rc<Exchange>,
@@ -14,7 +25,8 @@ pub struct Request {
 
 impl Request {
     pub(crate) fn new(exchange: Rc<Exchange>) -> Self {
-        Self { headers: Headers::live(Live { map: MapType::HttpRequestHeaders }), exchange }
+        let live = Live { map: MapType::HttpRequestHeaders, exchange: Some(exchange.clone()) };
+        Self { headers: Headers::live(live), exchange }
     }
 
     /// The headers, `:method`, `:path`, `:authority` and `:scheme` among them.
@@ -64,13 +76,31 @@ impl Request {
 
     /// False when the headers are the whole request.
     pub fn has_body(&self) -> bool {
-        !self.exchange.shared.request.bodiless.get()
+        !self.side().bodiless.get()
     }
 
     /// Hooks for the body, which flows after the headers have left.
     pub fn body(&mut self) -> Body<'_> {
         crate::host::mark_request_body();
-        Body::new(&self.exchange.shared.request)
+        Body::new(self.side())
+    }
+
+    /// Shows the trailers when they come, to look at or change. Most requests have none.
+    ///
+    /// ```
+    /// use tamis_sdk::prelude::*;
+    ///
+    /// fn strip(request: &mut Request) {
+    ///     request.on_trailers(|trailers| Ok(trailers.remove("x-debug")?));
+    /// }
+    /// ```
+    pub fn on_trailers(&mut self, hook: impl FnOnce(&mut Headers) -> Result<()> + 'static) {
+        crate::host::mark_request_trailers();
+        self.side().set_trailers(hook);
+    }
+
+    fn side(&self) -> &Side {
+        &self.exchange.shared.request
     }
 }
 

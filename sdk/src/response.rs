@@ -10,6 +10,19 @@ use tamis_abi::MapType;
 /// What goes to the client: what came back from upstream, or a [`Reply`].
 ///
 /// What came back may also be an answer of the proxy itself, such as 404 for no route or 503 for no upstream.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+///
+/// async fn hide_errors(request: Request, next: Next) -> Result<Response> {
+///     let mut response = next.run(request).await?;
+///     if response.status().is_none_or(|status| status >= 500) {
+///         return Ok(Reply::new(502).body("try again later").into());
+///     }
+///     response.headers_mut().remove("server")?;
+///     Ok(response)
+/// }
+/// ```
 pub struct Response(pub(crate) Kind);
 
 pub(crate) enum Kind {
@@ -19,7 +32,8 @@ pub(crate) enum Kind {
 
 impl Response {
     pub(crate) fn upstream(exchange: Rc<Exchange>) -> Self {
-        let headers = Headers::live(Live { map: MapType::HttpResponseHeaders });
+        let live = Live { map: MapType::HttpResponseHeaders, exchange: Some(exchange.clone()) };
+        let headers = Headers::live(live);
         Self(Kind::Upstream { headers, exchange })
     }
 
@@ -70,6 +84,28 @@ impl Response {
                 Some(Body::new(&exchange.shared.response))
             }
             Kind::Reply(_) => None,
+        }
+    }
+
+    /// Shows the trailers when they come, to look at or change. gRPC has its status there; an answer without trailers,
+    /// and a [`Reply`], shows none.
+    ///
+    /// ```
+    /// use tamis_sdk::prelude::*;
+    ///
+    /// fn count(response: &mut Response) {
+    ///     response.on_trailers(|trailers| {
+    ///         if trailers.get("grpc-status").is_some_and(|code| code != b"0") {
+    ///             tamis_sdk::metrics::counter("grpc_failures").add(1);
+    ///         }
+    ///         Ok(())
+    ///     });
+    /// }
+    /// ```
+    pub fn on_trailers(&mut self, hook: impl FnOnce(&mut Headers) -> Result<()> + 'static) {
+        if let Kind::Upstream { exchange, .. } = &self.0 {
+            crate::host::mark_response_trailers();
+            exchange.shared.response.set_trailers(hook);
         }
     }
 }

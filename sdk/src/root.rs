@@ -1,15 +1,16 @@
 //! The part of a filter that outlives exchanges: timers, background tasks, failures counted.
 
+use crate::events::{self, GrpcEvent};
 use crate::exchange::Exchange;
 use crate::filter::{Handle, Make, OnError};
 use crate::tasks::WakeId;
+use crate::timers::Timers;
 use crate::{Error, callout, host, log, metrics, tasks};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 use tamis_abi::BufferType;
 
 /// The counter of failures of `handle` and of body hooks.
@@ -33,29 +34,12 @@ pub(crate) struct RootState {
     /// Rises with each filter: what was made for an older one is not used again.
     generation: Cell<u32>,
     spares: RefCell<Vec<Rc<Exchange>>>,
-    timers: RefCell<Vec<Timer>>,
-    armed_ms: Cell<u32>,
+    pub(crate) timers: Timers,
     tasks: RefCell<Vec<Task>>,
     waker: Waker,
 }
 
-struct Timer {
-    every_ms: u32,
-    left_ms: u32,
-    run: Box<dyn FnMut()>,
-}
-
 impl Root {
-    /// Runs `work` again and again, `period` apart, first after one period. All timers share the one timer
-    /// of the host; a period below a millisecond is a millisecond. Periods are not exact: the host starts its
-    /// timer again after each run, and a new timer restarts the others' current wait.
-    pub fn every(&self, period: Duration, work: impl FnMut() + 'static) {
-        let ms = u32::try_from(period.as_millis()).unwrap_or(u32::MAX).max(1);
-        let timer = Timer { every_ms: ms, left_ms: ms, run: Box::new(work) };
-        self.0.timers.borrow_mut().push(timer);
-        self.0.arm();
-    }
-
     /// Runs a future in the background, beside all exchanges. It may await callouts.
     pub fn spawn(&self, work: impl Future<Output = ()> + 'static) {
         self.0.tasks.borrow_mut().push(Box::pin(work));
@@ -76,8 +60,7 @@ impl RootState {
             filter: RefCell::new(None),
             generation: Cell::new(0),
             spares: RefCell::new(Vec::new()),
-            timers: RefCell::new(Vec::new()),
-            armed_ms: Cell::new(0),
+            timers: Timers::default(),
             tasks: RefCell::new(Vec::new()),
             waker: Waker::from(WakeId::new(id)),
         });
@@ -138,32 +121,8 @@ impl RootState {
 
     pub(crate) fn tick(&self) {
         tasks::enter(self.id, self.id);
-        let passed = self.armed_ms.get();
-        // Taken out, so that a timer may add another one.
-        let mut timers = std::mem::take(&mut *self.timers.borrow_mut());
-        for timer in &mut timers {
-            timer.left_ms = timer.left_ms.saturating_sub(passed);
-            if timer.left_ms == 0 {
-                timer.left_ms = timer.every_ms;
-                (timer.run)();
-            }
-        }
-        let mut slot = self.timers.borrow_mut();
-        timers.append(&mut slot);
-        *slot = timers;
-        drop(slot);
-        self.arm();
+        self.run_timers();
         tasks::drain();
-    }
-
-    /// Sets the host's timer to the next one due.
-    fn arm(&self) {
-        let Some(next) = self.timers.borrow().iter().map(|timer| timer.left_ms).min() else { return };
-        if self.armed_ms.replace(next) != next
-            && let Err(status) = host::set_tick(next)
-        {
-            log::error!("the host could not set the timer: {status}");
-        }
     }
 
     pub(crate) fn poll(&self) {
@@ -182,17 +141,18 @@ impl RootState {
     pub(crate) fn end(&self) {
         tasks::enter(self.id, self.id);
         let tasks = std::mem::take(&mut *self.tasks.borrow_mut());
-        let timers = std::mem::take(&mut *self.timers.borrow_mut());
+        let timers = self.timers.take();
         drop((tasks, timers));
         // They hold this root.
         self.drop_spares();
         callout::gone(self.id);
+        events::grpc(self.id, 0, GrpcEvent::Gone);
     }
 
     /// Logs and counts once, and says what the filter wants.
     pub(crate) fn count_failure(&self, error: &Error) -> OnError {
         let policy = self.filter().map_or(OnError::Deny, |filter| filter.on_error());
-        let then = if policy == OnError::Deny { "denied" } else { "passed" };
+        let then = if matches!(policy, OnError::Pass) { "passed" } else { "denied" };
         log::error!("exchange {then}: {error}");
         metrics::counter(FAILURES).add(1);
         policy

@@ -55,6 +55,11 @@ pub(crate) fn enter(id: u32, root: u32) {
     CURRENT.set(id);
 }
 
+/// True when the host has this context in effect.
+pub(crate) fn is_current(id: u32) -> bool {
+    CURRENT.get() == id
+}
+
 /// The root to which answers of callouts come back, made ready to take them.
 pub(crate) fn callouts_home() -> u32 {
     let root = ROOT.get();

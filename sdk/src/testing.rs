@@ -5,18 +5,18 @@
 
 use crate::exchange::Exchange;
 use crate::filter::{Filter, make};
-use crate::host::{Pairs, SentCall, World, world};
+use crate::host::{World, world};
 use crate::metrics;
 use crate::root::RootState;
-use crate::{callout, tasks};
+use crate::tasks;
+mod services;
+
+pub use services::{Answer, GrpcAnswer};
 use std::rc::Rc;
 use std::time::Duration;
-use tamis_abi::{Action, BufferType, LogLevel, MapType, StreamType};
+use tamis_abi::{Action, BufferType, LogLevel, MapType, Status, StreamType};
 
 const ROOT: u32 = 1;
-
-/// How often callouts may follow one another within one exchange, so that a filter that calls for ever ends.
-const ROUNDS: usize = 1000;
 
 /// A request or response.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -116,17 +116,6 @@ pub struct Called {
     pub timeout: Duration,
 }
 
-/// What a callout meets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// An answer, which may also be the proxy's 503 or 504.
-    Reply(Message),
-    /// The connection breaks in the middle.
-    Reset,
-    /// Nothing comes.
-    Silence,
-}
-
 type Upstream = Box<dyn FnMut(&Message) -> Message>;
 type Service = Box<dyn FnMut(&str, &Message) -> Answer>;
 
@@ -136,6 +125,7 @@ pub struct Proxy {
     streams: u32,
     upstream: Upstream,
     service: Service,
+    patience: Duration,
 }
 
 impl Proxy {
@@ -156,6 +146,7 @@ impl Proxy {
             streams: ROOT,
             upstream: Box::new(|_| Message::response(200)),
             service: Box::new(|_, _| Answer::Silence),
+            patience: Duration::ZERO,
         };
         let good = root.configure(config.len());
         world(|w| w.buffers.remove(&BufferType::PluginConfiguration));
@@ -184,6 +175,17 @@ impl Proxy {
         self
     }
 
+    /// Says what a foreign function does; there are none otherwise.
+    pub fn foreign(self, name: &str, function: impl Fn(&[u8]) -> Result<Vec<u8>, Status> + 'static) -> Self {
+        world(|w| w.foreign.insert(name.to_owned(), Rc::new(function)));
+        self
+    }
+
+    /// How many gRPC calls and streams the filter cancelled.
+    pub fn cancelled(&self) -> usize {
+        world(|w| w.cancelled.len())
+    }
+
     /// Sets a property, such as `["source", "address"]`.
     pub fn property(self, path: &[&str], value: impl AsRef<[u8]>) -> Self {
         world(|w| w.properties.insert(path.join("\0").into_bytes(), value.as_ref().to_vec()));
@@ -193,17 +195,30 @@ impl Proxy {
     /// Lets time pass; timers run.
     pub fn advance(&mut self, by: Duration) {
         let end = world(|w| w.now) + by;
-        loop {
-            let period = Duration::from_millis(world(|w| w.tick_ms).into());
-            let next = world(|w| w.now) + period;
-            if period.is_zero() || next > end {
-                break;
-            }
-            world(|w| w.now = next);
-            self.root.tick();
+        while self.tick(end) {
             self.answer_callouts(&mut Played::default());
         }
         world(|w| w.now = end);
+    }
+
+    /// Runs the timer if it is due by then. False when it is not.
+    fn tick(&mut self, end: Duration) -> bool {
+        let (period, next) = world(|w| (Duration::from_millis(w.tick_ms.into()), w.tick_at));
+        if period.is_zero() || next > end {
+            return false;
+        }
+        world(|w| {
+            w.now = next;
+            w.tick_at = next + period;
+        });
+        self.root.tick();
+        true
+    }
+
+    /// How long clients wait while timers run; not at all unless said.
+    pub fn patience(mut self, time: Duration) -> Self {
+        self.patience = time;
+        self
     }
 
     /// The value of a counter or gauge, the count of a histogram.
@@ -263,8 +278,9 @@ impl Proxy {
         if !on {
             return None;
         }
-        let body = pour(exchange, &REQUEST, body, !trailers.is_empty());
-        if world(|w| w.reply.is_some()) { None } else { Some(Message { headers, body, trailers }) }
+        let mut message = Message { headers, body, trailers };
+        pour(exchange, &REQUEST, &mut message);
+        if world(|w| w.reply.is_some()) { None } else { Some(message) }
     }
 
     fn send_down(
@@ -282,8 +298,9 @@ impl Proxy {
         if !on {
             return None;
         }
-        let body = pour(exchange, &RESPONSE, body, !trailers.is_empty());
-        Some(Message { headers, body, trailers })
+        let mut message = Message { headers, body, trailers };
+        pour(exchange, &RESPONSE, &mut message);
+        Some(message)
     }
 
     /// Our own reply on its way to the client.
@@ -291,44 +308,19 @@ impl Proxy {
         world(|w| w.maps.insert(MapType::HttpResponseHeaders, reply.headers));
         exchange.response_headers(reply.body.is_empty());
         let headers = world(|w| w.maps.remove(&MapType::HttpResponseHeaders)).unwrap_or_default();
-        let body = pour(exchange, &RESPONSE, reply.body, false);
-        Message { headers, body, trailers: Vec::new() }
+        let mut message = Message { headers, body: reply.body, trailers: Vec::new() };
+        pour(exchange, &RESPONSE, &mut message);
+        message
     }
 
     /// Answers callouts until the phase is decided. True when the message goes on.
     fn settle(&mut self, action: Action, stream: StreamType, played: &mut Played) -> bool {
-        self.answer_callouts(played);
-        world(|w| w.reply.is_none() && (action == Action::Continue || w.resumed.contains(&stream)))
-    }
-
-    fn answer_callouts(&mut self, played: &mut Played) {
-        for _ in 0..ROUNDS {
-            let calls = world(|w| std::mem::take(&mut w.calls));
-            if calls.is_empty() {
-                return;
-            }
-            for SentCall { token, cluster, headers, body, timeout } in calls {
-                let message = Message { headers, body, trailers: Vec::new() };
-                let answer = (self.service)(&cluster, &message);
-                played.callouts.push(Called { cluster, message, timeout });
-                match answer {
-                    Answer::Reply(reply) => {
-                        let (headers, size) = (reply.headers.len(), reply.body.len());
-                        world(|w| {
-                            w.maps.insert(MapType::HttpCallResponseHeaders, reply.headers);
-                            w.maps.insert(MapType::HttpCallResponseTrailers, Pairs::new());
-                            w.buffers.insert(BufferType::HttpCallResponseBody, reply.body);
-                        });
-                        callout::answered(ROOT, token, headers, size);
-                    }
-                    Answer::Reset => callout::answered(ROOT, token, 0, 0),
-                    Answer::Silence => {}
-                }
-                world(|w| {
-                    w.maps.remove(&MapType::HttpCallResponseHeaders);
-                    w.maps.remove(&MapType::HttpCallResponseTrailers);
-                    w.buffers.remove(&BufferType::HttpCallResponseBody);
-                });
+        let end = world(|w| w.now) + self.patience;
+        let goes_on = |w: &mut World| action == Action::Continue || w.resumed.contains(&stream);
+        loop {
+            self.answer_callouts(played);
+            if world(|w| w.reply.is_some() || goes_on(w)) || !self.tick(end) {
+                return world(|w| w.reply.is_none() && goes_on(w));
             }
         }
     }
@@ -344,26 +336,31 @@ impl Drop for Proxy {
 /// One direction of bodies.
 struct Direction {
     buffer: BufferType,
+    map: MapType,
     body: fn(&Exchange, usize, bool) -> Action,
     trailers: fn(&Exchange) -> Action,
 }
 
 const REQUEST: Direction = Direction {
     buffer: BufferType::HttpRequestBody,
+    map: MapType::HttpRequestTrailers,
     body: Exchange::request_body,
     trailers: Exchange::request_trailers,
 };
 
 const RESPONSE: Direction = Direction {
     buffer: BufferType::HttpResponseBody,
+    map: MapType::HttpResponseTrailers,
     body: Exchange::response_body,
     trailers: Exchange::response_trailers,
 };
 
 /// A body's way through: one piece, then the empty last one of HTTP/1 (docs/envoy.md 2.2) or trailers.
-fn pour(exchange: &Exchange, direction: &Direction, body: Vec<u8>, trailers: bool) -> Vec<u8> {
+fn pour(exchange: &Exchange, direction: &Direction, message: &mut Message) {
+    let trailers = !message.trailers.is_empty();
+    let body = std::mem::take(&mut message.body);
     if body.is_empty() && !trailers {
-        return body;
+        return;
     }
     let mut out = Vec::new();
     let mut held = body;
@@ -371,7 +368,12 @@ fn pour(exchange: &Exchange, direction: &Direction, body: Vec<u8>, trailers: boo
         let size = held.len();
         world(|w| w.buffers.insert(direction.buffer, std::mem::take(&mut held)));
         let action = match (last, trailers) {
-            (true, true) => (direction.trailers)(exchange),
+            (true, true) => {
+                world(|w| w.maps.insert(direction.map, std::mem::take(&mut message.trailers)));
+                let action = (direction.trailers)(exchange);
+                message.trailers = world(|w| w.maps.remove(&direction.map)).unwrap_or_default();
+                action
+            }
             _ => (direction.body)(exchange, size, last),
         };
         let after = world(|w| w.buffers.remove(&direction.buffer)).unwrap_or_default();
@@ -381,5 +383,5 @@ fn pour(exchange: &Exchange, direction: &Direction, body: Vec<u8>, trailers: boo
             held = after;
         }
     }
-    out
+    message.body = out;
 }

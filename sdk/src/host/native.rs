@@ -1,9 +1,14 @@
 //! A host in memory, for native tests of filters. `crate::testing` moves it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 use tamis_abi::{BufferType, LogLevel, MapType, MetricType, Status, StreamType, pairs};
+
+mod services;
+
+pub(crate) use services::*;
 
 type Result<T> = std::result::Result<T, Status>;
 
@@ -20,10 +25,26 @@ pub(crate) struct SentReply {
     pub(crate) grpc: i32,
 }
 
+/// What a [`SentCall`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallKind {
+    Http,
+    /// A gRPC call.
+    Unary,
+    /// A message on a gRPC stream.
+    Stream,
+    /// The filter's end of a gRPC stream.
+    Finish,
+}
+
+/// A foreign function.
+pub(crate) type Foreign = Rc<dyn Fn(&[u8]) -> Result<Vec<u8>>>;
+
 /// A callout that was asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct SentCall {
     pub(crate) token: u32,
+    pub(crate) kind: CallKind,
     pub(crate) cluster: String,
     pub(crate) headers: Pairs,
     pub(crate) body: Vec<u8>,
@@ -46,6 +67,20 @@ pub(crate) struct World {
     pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) now: Duration,
     pub(crate) tick_ms: u32,
+    /// When the timer runs next.
+    pub(crate) tick_at: Duration,
+    /// gRPC streams that are open, without a message.
+    pub(crate) streams: BTreeMap<u32, SentCall>,
+    pub(crate) grpc_tokens: u32,
+    /// gRPC calls and streams that the filter cancelled.
+    pub(crate) cancelled: Vec<u32>,
+    /// How the last gRPC call ended.
+    pub(crate) status: (u32, Vec<u8>),
+    /// Names and what lies there; a token is the place from 1.
+    pub(crate) queues: Vec<(String, VecDeque<Vec<u8>>)>,
+    /// Queues whose events are not told yet.
+    pub(crate) ready: Vec<u32>,
+    pub(crate) foreign: BTreeMap<String, Foreign>,
     pub(crate) versions: u32,
     pub(crate) tokens: u32,
     pub(crate) random: u64,
@@ -152,6 +187,12 @@ pub(crate) fn mark_request_body() {}
 /// As [`mark_request_body`].
 pub(crate) fn mark_response_body() {}
 
+/// As [`mark_request_body`].
+pub(crate) fn mark_request_trailers() {}
+
+/// As [`mark_request_body`].
+pub(crate) fn mark_response_trailers() {}
+
 /// Answers go to the root here anyway.
 pub(crate) fn route_callouts(_root: u32) {}
 
@@ -168,7 +209,8 @@ pub(crate) fn http_call(
         w.tokens += 4;
         let headers = headers.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
         let (cluster, body) = (cluster.to_owned(), body.to_vec());
-        w.calls.push(SentCall { token: w.tokens, cluster, headers, body, timeout });
+        let (token, kind) = (w.tokens, CallKind::Http);
+        w.calls.push(SentCall { token, kind, cluster, headers, body, timeout });
         Ok(w.tokens)
     })
 }
@@ -262,6 +304,9 @@ pub(crate) fn random(out: &mut [u8]) -> Result<()> {
 }
 
 pub(crate) fn set_tick(ms: u32) -> Result<()> {
-    world(|w| w.tick_ms = ms);
+    world(|w| {
+        w.tick_ms = ms;
+        w.tick_at = w.now + Duration::from_millis(ms.into());
+    });
     Ok(())
 }

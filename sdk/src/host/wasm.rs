@@ -16,8 +16,10 @@ use std::time::Duration;
 use tamis_abi::{BufferType, LogLevel, MapType, MetricType, Status, StreamType};
 
 mod doors;
+mod services;
 
 use doors::Call;
+pub(crate) use services::*;
 
 type Result<T> = std::result::Result<T, Status>;
 
@@ -300,12 +302,22 @@ pub(crate) fn set_tick(ms: u32) -> Result<()> {
 /// Says that the filter has a hook for request bodies.
 pub(crate) fn mark_request_body() {
     doors::wants_request_body();
+    mark_request_trailers();
+}
+
+/// Says that the filter has a hook for request trailers.
+pub(crate) fn mark_request_trailers() {
     doors::wants_request_trailers();
 }
 
 /// Says that the filter has a hook for response bodies.
 pub(crate) fn mark_response_body() {
     doors::wants_response_body();
+    mark_response_trailers();
+}
+
+/// Says that the filter has a hook for response trailers.
+pub(crate) fn mark_response_trailers() {
     doors::wants_response_trailers();
 }
 
@@ -342,12 +354,39 @@ impl Context for Root {
         doors::http_call_response(self.id, token, headers, body, trailers);
     }
 
+    fn on_grpc_call_response(&mut self, token: u32, status: u32, size: usize) {
+        match status {
+            0 => doors::grpc_receive(self.id, token, size),
+            status => doors::grpc_close(self.id, token, status),
+        }
+    }
+
+    fn on_grpc_stream_initial_metadata(&mut self, token: u32, count: u32) {
+        doors::grpc_initial(self.id, token, count);
+    }
+
+    fn on_grpc_stream_message(&mut self, token: u32, size: usize) {
+        doors::grpc_receive(self.id, token, size);
+    }
+
+    fn on_grpc_stream_trailing_metadata(&mut self, token: u32, count: u32) {
+        doors::grpc_trailing(self.id, token, count);
+    }
+
+    fn on_grpc_stream_close(&mut self, token: u32, status: u32) {
+        doors::grpc_close(self.id, token, status);
+    }
+
     fn on_done(&mut self) -> bool {
         doors::done(self.id) != 0
     }
 }
 
 impl RootContext for Root {
+    fn on_queue_ready(&mut self, token: u32) {
+        doors::queue_ready(self.id, token);
+    }
+
     fn on_configure(&mut self, size: usize) -> bool {
         doors::configure(self.id, size) != 0
     }

@@ -14,6 +14,10 @@ use std::hint::black_box;
 use std::rc::Rc;
 use tamis_abi::{Action, Status, pairs};
 
+mod services;
+
+pub(super) use services::*;
+
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_http_call(

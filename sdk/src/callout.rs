@@ -1,5 +1,6 @@
 //! HTTP calls to other services, as futures.
 
+use crate::events::{self, HttpEvent};
 use crate::headers::Headers;
 use crate::slot::Slot;
 use crate::{host, tasks};
@@ -188,6 +189,7 @@ impl Callout {
             };
             headers.push((name, value));
         }
+        events::want_http(event);
         let root = tasks::callouts_home();
         let token =
             host::http_call(&self.cluster, &headers, &self.body, self.timeout).map_err(
@@ -216,7 +218,8 @@ thread_local! {
 }
 
 /// An answer came to this root. Tokens that nobody waits for are dropped.
-pub(crate) fn answered(root: u32, token: u32, headers: usize, body: usize) {
+fn event(root: u32, token: u32, event: HttpEvent) {
+    let HttpEvent::Answer(headers, body) = event else { return gone(root) };
     tasks::enter(root, root);
     let waiting = WAITING.with_borrow_mut(|all| all.remove(&token));
     if let Some(slot) = waiting.and_then(|waiting| waiting.slot.upgrade()) {
@@ -253,7 +256,7 @@ fn judge(reply: CalloutReply) -> Result<CalloutReply, CalloutError> {
 }
 
 /// A root is gone; what would have come back through it never will.
-pub(crate) fn gone(root: u32) {
+fn gone(root: u32) {
     let lost = WAITING.try_with(|all| {
         let mut all = all.borrow_mut();
         let tokens: Vec<u32> = all.iter().filter(|(_, w)| w.root == root).map(|(token, _)| *token).collect();

@@ -84,7 +84,6 @@ impl Exchange {
     }
 
     /// The id of its stream.
-    #[cfg(any(target_family = "wasm", test))]
     pub(crate) fn id(&self) -> u32 {
         self.id.get()
     }

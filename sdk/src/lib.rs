@@ -47,6 +47,7 @@ mod error;
 mod events;
 mod exchange;
 mod filter;
+pub mod foreign;
 pub mod future;
 pub mod grpc;
 pub mod headers;

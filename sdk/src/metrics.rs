@@ -2,32 +2,82 @@
 //!
 //! A definition gets a new id each time in Envoy (docs/envoy.md 2.8), so ids are kept. Names come out as
 //! `wasmcustom.NAME`. Keep them few: a name is never forgotten.
+//!
+//! Envoy has no labels here. Istio's convention writes them into the name, and the proxy's `stats_tags` take them out
+//! again: in Istio those of its own labels are there, others are asked for with the annotation
+//! `sidecar.istio.io/extraStatTags`. Without, the name shows as it is.
+//!
+//! ```
+//! use tamis_sdk::metrics;
+//!
+//! let refused = metrics::counter("refused");
+//! refused.add(1);
+//! metrics::counter_with("refused_by_rule", &[("rule", "admins")]).add(1);
+//! ```
 
 use crate::host;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use tamis_abi::MetricType;
 
-thread_local! {
-    static IDS: RefCell<BTreeMap<(MetricType, String), u32>> = const { RefCell::new(BTreeMap::new()) };
+/// Names that a VM makes with labels, at most. A name is never forgotten by the proxy, and each is a series in whatever
+/// scrapes it; past this many the labels say `other`.
+const MOST_LABELLED: usize = 1000;
+
+#[derive(Default)]
+struct Ids {
+    by_name: [BTreeMap<String, Option<u32>>; 3],
+    labelled: usize,
 }
 
+thread_local! {
+    static IDS: RefCell<Ids> = RefCell::default();
+}
+
+/// The id of this name, defined once. A refusal is kept too.
 fn id(kind: MetricType, name: &str) -> Option<u32> {
     IDS.with_borrow_mut(|ids| {
-        let key = (kind, name.to_owned());
-        if let Some(id) = ids.get(&key) {
-            return Some(*id);
+        let known = &mut ids.by_name[kind as usize];
+        if let Some(id) = known.get(name) {
+            return *id;
         }
-        let id = host::define_metric(kind, name).ok()?;
-        ids.insert(key, id);
-        Some(id)
+        let id = host::define_metric(kind, name).ok();
+        known.insert(name.to_owned(), id);
+        id
     })
+}
+
+/// A name with labels, as Istio writes it: `KEY=.=VALUE;.;` for each, then the name. Semicolons would end a label early.
+fn spell(name: &str, labels: &[(&str, &str)], hide: bool) -> String {
+    let mut out = String::new();
+    for (key, value) in labels {
+        let value = if hide { "other" } else { value };
+        for (part, end) in [(key, "=.="), (&value, ";.;")] {
+            out.extend(part.chars().map(|c| if c == ';' || c.is_control() { ',' } else { c }));
+            out.push_str(end);
+        }
+    }
+    out.push_str(name);
+    out
+}
+
+fn labelled(kind: MetricType, name: &str, labels: &[(&str, &str)]) -> Option<u32> {
+    let mut full = spell(name, labels, false);
+    let is_new = IDS.with_borrow_mut(|ids| {
+        let is_new = !ids.by_name[kind as usize].contains_key(&full);
+        ids.labelled += usize::from(is_new);
+        is_new && ids.labelled > MOST_LABELLED
+    });
+    if is_new {
+        full = spell(name, labels, true);
+    }
+    id(kind, &full)
 }
 
 /// Forgets all ids, for a new proxy in the same thread.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn forget() {
-    IDS.with_borrow_mut(BTreeMap::clear);
+    IDS.take();
 }
 
 /// Only rises. Cheap to keep; all of one name are the same.
@@ -45,6 +95,21 @@ pub struct Histogram(Option<u32>);
 /// The counter with this name. One that the host refuses counts nothing.
 pub fn counter(name: &str) -> Counter {
     Counter(id(MetricType::Counter, name))
+}
+
+/// The counter with this name and these labels, never values that clients choose.
+pub fn counter_with(name: &str, labels: &[(&str, &str)]) -> Counter {
+    Counter(labelled(MetricType::Counter, name, labels))
+}
+
+/// The gauge with this name and these labels.
+pub fn gauge_with(name: &str, labels: &[(&str, &str)]) -> Gauge {
+    Gauge(labelled(MetricType::Gauge, name, labels))
+}
+
+/// The histogram with this name and these labels.
+pub fn histogram_with(name: &str, labels: &[(&str, &str)]) -> Histogram {
+    Histogram(labelled(MetricType::Histogram, name, labels))
 }
 
 /// The gauge with this name.
@@ -65,6 +130,11 @@ impl Counter {
             let _ = host::increment_metric(id, i64::from(by));
         }
     }
+
+    /// What all workers counted together.
+    pub fn value(self) -> Option<u64> {
+        host::metric_value(self.0?).ok()
+    }
 }
 
 impl Gauge {
@@ -81,6 +151,11 @@ impl Gauge {
             let _ = host::increment_metric(id, by);
         }
     }
+
+    /// What it says now, on all workers.
+    pub fn value(self) -> Option<u64> {
+        host::metric_value(self.0?).ok()
+    }
 }
 
 impl Histogram {
@@ -89,5 +164,38 @@ impl Histogram {
         if let Some(id) = self.0 {
             let _ = host::record_metric(id, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn labels_are_spelled_as_istio_does() {
+        assert_eq!(spell("n", &[("a", "1"), ("b", "x;.;c=.=2")], false), "a=.=1;.;b=.=x,.,c=.=2;.;n");
+        assert_eq!(spell("n", &[("a", "1\r\n")], true), "a=.=other;.;n");
+        assert_eq!(spell("n", &[], false), "n");
+    }
+
+    #[test]
+    fn labels_are_bounded() {
+        testing::clean();
+        for value in 0..2 * MOST_LABELLED {
+            counter_with("n", &[("client", &value.to_string())]).add(1);
+        }
+        assert_eq!(counter_with("n", &[("client", "7")]).value(), Some(1));
+        let rest = counter("client=.=other;.;n").value();
+        assert_eq!(rest, Some(MOST_LABELLED as u64));
+    }
+
+    /// docs/envoy.md 2.8: each definition would be a new id.
+    #[test]
+    fn a_name_is_defined_once() {
+        testing::clean();
+        let ids: Vec<_> = (0..100).map(|_| counter("n").0).collect();
+        assert!(ids.iter().all(|id| *id == ids[0]));
+        assert_eq!(testing::definitions(), 1);
     }
 }

@@ -74,6 +74,15 @@ impl Request {
         self.headers.get("content-type").is_some_and(|value| value.starts_with(b"application/grpc"))
     }
 
+    /// What to call this exchange in logs: `x-request-id`, which Envoy gives each request and which traces know, else a
+    /// number of this worker's.
+    pub fn id(&self) -> String {
+        match self.headers.text("x-request-id") {
+            Ok(Some(id)) if !id.is_empty() => id.to_owned(),
+            _ => format!("stream {}", self.exchange.id()),
+        }
+    }
+
     /// False when the headers are the whole request.
     pub fn has_body(&self) -> bool {
         !self.side().bodiless.get()

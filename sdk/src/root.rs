@@ -1,11 +1,10 @@
 //! The part of a filter that outlives exchanges: timers, background tasks, failures counted.
 
-use crate::events::{self, GrpcEvent};
 use crate::exchange::Exchange;
 use crate::filter::{Handle, Make, OnError};
 use crate::tasks::WakeId;
 use crate::timers::Timers;
-use crate::{Error, callout, host, log, metrics, tasks};
+use crate::{Error, events, host, log, metrics, tasks};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
@@ -145,8 +144,7 @@ impl RootState {
         drop((tasks, timers));
         // They hold this root.
         self.drop_spares();
-        callout::gone(self.id);
-        events::grpc(self.id, 0, GrpcEvent::Gone);
+        events::gone(self.id);
     }
 
     /// Logs and counts once, and says what the filter wants.

@@ -1,12 +1,41 @@
 //! Values shared by all workers, with compare-and-swap.
 //!
-//! Nothing is ever deleted (docs/envoy.md 2.8): use a fixed set of keys, never keys that clients choose.
+//! Nothing is ever deleted (docs/envoy.md 2.8): use a fixed set of keys, never keys that clients choose. For what
+//! clients choose there is [`Slots`], a table that does not grow.
+//!
+//! ```
+//! use tamis_sdk::shared::{SharedCell, SharedError};
+//!
+//! /// Counts over all workers, exactly.
+//! fn count() -> Result<u64, SharedError> {
+//!     let seen = SharedCell::<u64>::new("my-filter/seen");
+//!     Ok(seen.update(|seen| Some(seen.unwrap_or(0) + 1))?.unwrap_or(0))
+//! }
+//! ```
 
 use crate::HostError;
 use crate::error::told;
 use crate::host;
 use std::fmt;
 use tamis_abi::Status;
+
+mod cell;
+mod lease;
+mod queue;
+mod slots;
+
+pub use cell::{Json, SharedCell, Value};
+pub use lease::Lease;
+pub use queue::Queue;
+pub use slots::{Slots, Updated};
+
+/// How often a write that another worker was faster than is tried again, unless said; without a bound a worker could
+/// spin for ever.
+pub const TRIES: u32 = 32;
+
+/// The version that no value has: with it a write makes a key that is not there, and no other (docs/envoy.md 2.8: on
+/// a new key hosts do not look at the version).
+const CREATE: u32 = u32::MAX;
 
 /// A value and its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +51,8 @@ pub struct Versioned {
 pub enum SharedError {
     /// Another worker changed it first, each time.
     Contended,
+    /// The bytes are not of this type; another filter, or another version of this one, wrote them.
+    Foreign,
     /// The host refused.
     Host(HostError),
 }
@@ -30,12 +61,19 @@ impl fmt::Display for SharedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Contended => f.write_str("the shared value changed each time it was tried"),
+            Self::Foreign => f.write_str("the shared value is of another type"),
             Self::Host(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for SharedError {}
+
+impl From<HostError> for SharedError {
+    fn from(error: HostError) -> Self {
+        Self::Host(error)
+    }
+}
 
 /// The value of a key, when it was ever set.
 ///
@@ -57,8 +95,7 @@ pub fn set(key: &str, value: &[u8]) -> Result<(), HostError> {
     told("write shared data", host::shared_set(key.as_bytes(), value, 0))
 }
 
-/// Sets a value unless it changed since `version`: false then. A version on a key that was never set is not
-/// checked by hosts, so the first writes to a key can race.
+/// Sets a value unless it changed since `version`: false then.
 ///
 /// # Errors
 /// When the host refuses.
@@ -70,6 +107,14 @@ pub fn set_if(key: &str, value: &[u8], version: u32) -> Result<bool, HostError> 
     }
 }
 
+/// Makes a key that is not there; false when it is.
+///
+/// # Errors
+/// When the host refuses.
+pub fn create(key: &str, value: &[u8]) -> Result<bool, HostError> {
+    set_if(key, value, CREATE)
+}
+
 /// Changes a value exactly: `change` sees what is there and gives what shall be there, or `None` to leave it.
 /// It runs again when another worker was faster, at most `tries` times. True when it was written.
 ///
@@ -77,13 +122,13 @@ pub fn set_if(key: &str, value: &[u8], version: u32) -> Result<bool, HostError> 
 /// [`SharedError::Contended`] when all tries lost.
 pub fn update(
     key: &str,
-    tries: usize,
+    tries: u32,
     mut change: impl FnMut(Option<&[u8]>) -> Option<Vec<u8>>,
 ) -> Result<bool, SharedError> {
     for _ in 0..tries {
-        let before = get(key).map_err(SharedError::Host)?;
+        let before = get(key)?;
         let Some(after) = change(before.as_ref().map(|v| v.value.as_slice())) else { return Ok(false) };
-        if set_if(key, &after, before.map_or(0, |v| v.version)).map_err(SharedError::Host)? {
+        if set_if(key, &after, before.map_or(CREATE, |v| v.version))? {
             return Ok(true);
         }
     }

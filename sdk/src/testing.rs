@@ -385,3 +385,44 @@ fn pour(exchange: &Exchange, direction: &Direction, message: &mut Message) {
     }
     message.body = out;
 }
+
+/// A host with nothing in it, in this thread: for tests of parts that need no proxy.
+pub fn clean() {
+    world(|w| *w = World::default());
+    metrics::forget();
+}
+
+/// The next writes of shared data lose against another worker, who writes what was there again.
+pub fn lose_writes(count: u32) {
+    world(|w| w.lost_writes = count);
+}
+
+/// Shared data is refused from now on.
+pub fn refuse_shared_data() {
+    world(|w| w.refuses_shared = true);
+}
+
+/// How many keys shared data has.
+pub fn shared_keys() -> usize {
+    world(|w| w.shared.len())
+}
+
+/// Lets time pass without a proxy: no timer runs.
+pub fn pass(time: Duration) {
+    world(|w| w.now += time);
+}
+
+/// How often a metric was defined.
+pub fn definitions() -> usize {
+    world(|w| w.definitions)
+}
+
+/// Lines that were logged so far, without those of exchanges that were played.
+pub fn lines() -> Vec<(LogLevel, String)> {
+    world(|w| w.logs.clone())
+}
+
+/// As [`Proxy::foreign`], without a proxy.
+pub fn foreign(name: &str, function: impl Fn(&[u8]) -> Result<Vec<u8>, Status> + 'static) {
+    world(|w| w.foreign.insert(name.to_owned(), Rc::new(function)));
+}

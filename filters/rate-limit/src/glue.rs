@@ -2,12 +2,12 @@
 
 use crate::config::Config;
 use crate::limiter::{Decision, EventKind, Limiter};
-use crate::store::{Shared, Table, Unavailable, Version};
+use crate::store::Table;
 use std::time::Duration;
 use tamis_matching::{View, seed_from_text};
 use tamis_sdk::metrics::{Counter, counter};
 use tamis_sdk::prelude::*;
-use tamis_sdk::{clock, log, property, shared};
+use tamis_sdk::{clock, log, property};
 
 /// gRPC's `RESOURCE_EXHAUSTED`.
 const RESOURCE_EXHAUSTED: u8 = 8;
@@ -18,19 +18,6 @@ pub struct RateLimit {
     seed: [u64; 2],
     /// One row a rule, one column a kind of event.
     counters: Vec<[Counter; EventKind::ALL.len()]>,
-}
-
-/// Shared data of the host.
-struct Host;
-
-impl Shared for Host {
-    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Version)>, Unavailable> {
-        shared::get(key).map(|found| found.map(|v| (v.value, v.version))).map_err(|_| Unavailable)
-    }
-
-    fn set(&self, key: &str, value: &[u8], version: Version) -> Result<bool, Unavailable> {
-        shared::set_if(key, value, version).map_err(|_| Unavailable)
-    }
 }
 
 impl Filter for RateLimit {
@@ -49,7 +36,7 @@ impl Filter for RateLimit {
             if self.limiter.needs_source() { property::bytes(&["source", "address"]).ok() } else { None };
         let decision = {
             let view = View::new(request.headers().iter(), source.as_deref(), self.limiter.path);
-            self.limiter.decide(&view, &Host, self.seed, nanos(now()))
+            self.limiter.decide(&view, self.seed, nanos(now()))
         };
         self.count(&decision);
         if decision.refused_by.is_some() {
@@ -98,28 +85,18 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The key of the hash of client data: random once per proxy, the same on all workers. The main thread's VM
-/// makes it before any worker's VM exists (docs/filters.md 0.7).
+/// The key of the hash of client data: random once per proxy, the same on all workers.
 fn seed(table: &Table) -> [u64; 2] {
-    let key = table.seed_key();
-    let known = || shared::get(&key).ok().flatten().and_then(|v| <[u8; 16]>::try_from(v.value).ok());
-    let seed = known().or_else(|| {
-        let mut fresh = [0; 16];
-        clock::random(&mut fresh).ok()?;
-        shared::set(&key, &fresh).ok()?;
-        known()
-    });
-    match seed {
-        Some(seed) => {
-            let (low, high) = seed.split_at(8);
-            let half = |bytes: &[u8]| bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-            [half(low), half(high)]
-        }
-        None => {
-            log::warn!("the host has no randomness: clients could choose keys that share a slot");
-            seed_from_text("tamis")
-        }
+    let mut fresh = [0; 16];
+    if clock::random(&mut fresh).is_ok()
+        && let Ok(seed) = table.seed().get_or_create(|| fresh)
+    {
+        let (low, high) = seed.split_at(8);
+        let half = |bytes: &[u8]| bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        return [half(low), half(high)];
     }
+    log::warn!("the host has no randomness: clients could choose keys that share a slot");
+    seed_from_text("tamis")
 }
 
 tamis_sdk::export!(RateLimit);

@@ -3,7 +3,7 @@
 use crate::config::{Config, HeadersConfig, OnContention, OnMissingKey, ResponseConfig};
 use crate::gcra::Outcome;
 use crate::rule::{self, Rule};
-use crate::store::{Shared, Table, peek, spend};
+use crate::store::Table;
 use tamis_matching::{ConfigError, KeyedHash, Mode, PathOptions, View};
 
 const SECOND: u64 = 1_000_000_000;
@@ -113,7 +113,7 @@ impl Limiter {
     }
 
     /// Decides on a request at `now` (ns, monotonic). `seed` keys the hash of client data.
-    pub fn decide(&self, view: &View<'_>, shared: &impl Shared, seed: [u64; 2], now: u64) -> Decision {
+    pub fn decide(&self, view: &View<'_>, seed: [u64; 2], now: u64) -> Decision {
         let mut decision = Decision::default();
         if self.mode == Mode::Disabled {
             return decision;
@@ -124,7 +124,7 @@ impl Limiter {
         if asks.iter().filter(|ask| !ask.shadow).count() > 1 {
             for ask in asks.iter().filter(|ask| !ask.shadow) {
                 let limit = self.rules[ask.rule].limit;
-                if let Ok(outcome) = peek(&self.table, shared, limit, ask.hash, now, ask.cost)
+                if let Ok(outcome) = self.table.peek(limit, ask.hash, now, ask.cost)
                     && !outcome.admitted
                 {
                     return self.refuse(decision, ask.rule, Some(outcome));
@@ -133,7 +133,7 @@ impl Limiter {
         }
         for ask in asks {
             let rule = &self.rules[ask.rule];
-            let spent = spend(&self.table, shared, rule.limit, ask.hash, now, ask.cost);
+            let spent = self.table.spend(rule.limit, ask.hash, now, ask.cost);
             let mut count = |kind| decision.events.push(Event { rule: ask.rule, kind });
             if spent.is_ok_and(|s| s.shared) {
                 count(EventKind::SharedSlot);

@@ -80,6 +80,10 @@ pub(crate) struct World {
     pub(crate) queues: Vec<(String, VecDeque<Vec<u8>>)>,
     /// Queues whose events are not told yet.
     pub(crate) ready: Vec<u32>,
+    /// So many writes of shared data lose.
+    pub(crate) lost_writes: u32,
+    pub(crate) refuses_shared: bool,
+    pub(crate) definitions: usize,
     pub(crate) foreign: BTreeMap<String, Foreign>,
     pub(crate) versions: u32,
     pub(crate) tokens: u32,
@@ -216,15 +220,29 @@ pub(crate) fn http_call(
 }
 
 pub(crate) fn shared_get(key: &[u8]) -> Result<(Vec<u8>, u32)> {
-    world(|w| w.shared.get(key).cloned().ok_or(Status::NotFound))
+    world(|w| match w.refuses_shared {
+        true => Err(Status::InternalFailure),
+        false => w.shared.get(key).cloned().ok_or(Status::NotFound),
+    })
 }
 
 pub(crate) fn shared_set(key: &[u8], value: &[u8], cas: u32) -> Result<()> {
     world(|w| {
-        if cas != 0 && w.shared.get(key).is_some_and(|(_, known)| *known != cas) {
-            return Err(Status::CasMismatch);
+        if w.refuses_shared {
+            return Err(Status::InternalFailure);
         }
         w.versions += 1;
+        let known = w.shared.get_mut(key);
+        if cas != 0 && w.lost_writes > 0 {
+            w.lost_writes -= 1;
+            if let Some((_, version)) = known {
+                *version = w.versions;
+            }
+            return Err(Status::CasMismatch);
+        }
+        if cas != 0 && known.is_some_and(|(_, known)| *known != cas) {
+            return Err(Status::CasMismatch);
+        }
         w.shared.insert(key.to_vec(), (value.to_vec(), w.versions));
         Ok(())
     })
@@ -233,6 +251,7 @@ pub(crate) fn shared_set(key: &[u8], value: &[u8], cas: u32) -> Result<()> {
 /// Each definition gives a new id; the value is kept by kind and name (docs/envoy.md 2.8).
 pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
     world(|w| {
+        w.definitions += 1;
         let known = w.metrics.iter().position(|(k, n, _)| *k == kind && n == name);
         let at = known.unwrap_or_else(|| {
             w.metrics.push((kind, name.to_owned(), 0));

@@ -1,8 +1,8 @@
 //! Other services, as callouts meet them.
 
 use super::{Called, Message, Played, Proxy, ROOT};
+use crate::events::{self, GrpcEvent, HttpEvent};
 use crate::host::{CallKind, Pairs, SentCall, world};
-use crate::{callout, events, events::GrpcEvent};
 use tamis_abi::{BufferType, MapType};
 
 /// How often callouts and queues may follow one another within one exchange, so that a filter that calls for ever ends.
@@ -82,7 +82,9 @@ impl Proxy {
         played.callouts.push(Called { cluster, message, timeout });
         match (kind, answer) {
             (_, Answer::Silence) => {}
-            (CallKind::Http, Answer::Reset | Answer::Grpc(_)) => callout::answered(ROOT, token, 0, 0),
+            (CallKind::Http, Answer::Reset | Answer::Grpc(_)) => {
+                events::http(ROOT, token, HttpEvent::Answer(0, 0))
+            }
             (CallKind::Http, Answer::Timeout) => reply(token, own(504, "upstream request timeout")),
             (CallKind::Http, Answer::Unreachable) => reply(
                 token,
@@ -116,7 +118,7 @@ fn reply(token: u32, reply: Message) {
         w.maps.insert(MapType::HttpCallResponseTrailers, Pairs::new());
         w.buffers.insert(BufferType::HttpCallResponseBody, reply.body);
     });
-    callout::answered(ROOT, token, headers, size);
+    events::http(ROOT, token, HttpEvent::Answer(headers, size));
     world(|w| {
         w.maps.remove(&MapType::HttpCallResponseHeaders);
         w.maps.remove(&MapType::HttpCallResponseTrailers);

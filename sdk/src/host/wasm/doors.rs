@@ -7,9 +7,10 @@
 //! Envoy a crossing. In a module that cargo alone made, the crate's dispatcher leads here.
 //! See docs/decisions/0004-own-dispatcher.md.
 
+use crate::events::{self, HttpEvent};
 use crate::exchange::Exchange;
 use crate::host::wasm::Result;
-use crate::{callout, streams};
+use crate::streams;
 use std::hint::black_box;
 use std::rc::Rc;
 use tamis_abi::{Action, Status, pairs};
@@ -79,7 +80,7 @@ pub(super) extern "C" fn http_call_response(
     body: usize,
     _trailers: usize,
 ) {
-    callout::answered(root, token, headers, body);
+    events::http(root, token, HttpEvent::Answer(headers, body));
 }
 
 #[unsafe(export_name = "tamis.for.proxy_on_request_headers")]

@@ -4,9 +4,9 @@
 //! docs/envoy.md 2.3), so a filter can not look into a body before it lets the headers go; it can look at, change or
 //! refuse the body afterwards. Without a hook no byte is copied.
 
-use crate::headers::{Headers, Live};
+use crate::headers::Headers;
 use crate::{Error, Result, host};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::fmt;
 use tamis_abi::{BufferType, MapType};
 
@@ -68,6 +68,8 @@ impl std::error::Error for BodyMissed {}
 pub(crate) struct Side {
     pub(crate) hook: RefCell<Option<Hook>>,
     trailers: Cell<Option<Trailers>>,
+    /// There is or was a hook: most exchanges have none, and look no further.
+    hooked: Cell<bool>,
     /// The headers said that nothing follows.
     pub(crate) bodiless: Cell<bool>,
     /// Pieces came while the headers were held.
@@ -91,16 +93,23 @@ impl Side {
 
     /// Takes the hooks away, to be dropped when nothing is borrowed.
     pub(crate) fn hooks(&self) -> impl Sized + use<> {
-        (self.hook.take(), self.trailers.take())
+        self.hooked.take().then(|| (self.hook.take(), self.trailers.take()))
+    }
+
+    /// The hook of the body, to look at.
+    pub(crate) fn hook(&self) -> Option<Ref<'_, Hook>> {
+        let hook = self.hooked.get().then(|| self.hook.borrow())?;
+        Ref::filter_map(hook, Option::as_ref).ok()
     }
 
     pub(crate) fn set_trailers(&self, hook: impl FnOnce(&mut Headers) -> Result<()> + 'static) {
         self.trailers.set(Some(Box::new(hook)));
+        self.hooked.set(true);
     }
 
     /// True when a hook was set too late to see all of the body.
     pub(crate) fn is_late(&self) -> bool {
-        self.missed.get() && self.hook.borrow().is_some()
+        self.missed.get() && self.hook().is_some()
     }
 
     /// Shows the body in the host's buffer to the hook. The hook is gone after a failure.
@@ -139,12 +148,12 @@ impl Side {
 
     /// Trailers end a body without an ending piece: what is held is read and written now (docs/envoy.md 2.3).
     pub(crate) fn finish(&self, buffer: BufferType, map: MapType) -> Result<()> {
-        if matches!(&*self.hook.borrow(), Some(Hook::Whole { .. })) {
+        if matches!(self.hook().as_deref(), Some(Hook::Whole { .. })) {
             let size = host::buffer_size(buffer).unwrap_or_default();
             self.run(buffer, size, true)?;
         }
         match self.trailers.take() {
-            Some(hook) => hook(&mut Headers::live(Live { map, exchange: None })),
+            Some(hook) => hook(&mut Headers::live(map)),
             None => Ok(()),
         }
     }
@@ -203,5 +212,6 @@ impl<'a> Body<'a> {
 
     fn put(self, hook: Hook) {
         *self.0.hook.borrow_mut() = Some(hook);
+        self.0.hooked.set(true);
     }
 }

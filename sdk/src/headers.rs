@@ -1,11 +1,9 @@
 //! Headers as bytes, with duplicates visible.
 
 use crate::error::{HostError, told};
-use crate::exchange::Exchange;
 use crate::host;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
-use std::rc::Rc;
 use tamis_abi::{MapType, pairs};
 
 mod table;
@@ -13,26 +11,16 @@ mod table;
 use table::{Entry, Table};
 
 /// Where live headers are.
-pub(crate) struct Live {
-    pub(crate) map: MapType,
-    /// Whose they are; nobody's when they can not outlive the callback.
-    pub(crate) exchange: Option<Rc<Exchange>>,
+#[derive(Debug)]
+struct Live {
+    map: MapType,
+    /// The host would read and write the map that is meant, and not another exchange's.
+    here: Cell<bool>,
 }
 
 impl Live {
-    /// True while the host would read and write the map that is meant, and not another exchange's.
-    fn is_here(&self) -> bool {
-        self.exchange.as_ref().is_none_or(|exchange| exchange.has(self.map))
-    }
-
     fn write(&self) -> Result<MapType, HeaderError> {
-        if self.is_here() { Ok(self.map) } else { Err(HeaderError::Left) }
-    }
-}
-
-impl fmt::Debug for Live {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.map.fmt(f)
+        if self.here.get() { Ok(self.map) } else { Err(HeaderError::Left) }
     }
 }
 
@@ -99,8 +87,15 @@ impl From<HostError> for HeaderError {
 }
 
 impl Headers {
-    pub(crate) fn live(live: Live) -> Self {
-        Self { live: Some(live), table: OnceCell::new() }
+    pub(crate) fn live(map: MapType) -> Self {
+        Self { live: Some(Live { map, here: Cell::new(true) }), table: OnceCell::new() }
+    }
+
+    /// Says whether they are in hand, before each use.
+    pub(crate) fn set_here(&self, here: bool) {
+        if let Some(live) = &self.live {
+            live.here.set(here);
+        }
     }
 
     pub(crate) fn owned() -> Self {
@@ -117,7 +112,7 @@ impl Headers {
     fn table(&self) -> &Table {
         self.table.get_or_init(|| match &self.live {
             // An unavailable map is empty (docs/envoy.md 2.1.12), never an error.
-            Some(live) if live.is_here() => Table::decode(host::header_pairs(live.map).unwrap_or_default()),
+            Some(live) if live.here.get() => Table::decode(host::header_pairs(live.map).unwrap_or_default()),
             _ => Table::default(),
         })
     }

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::body::{Body, Hook, Side};
 use crate::exchange::Exchange;
-use crate::headers::{Headers, Live};
+use crate::headers::Headers;
 use std::rc::Rc;
 use tamis_abi::MapType;
 
@@ -25,28 +25,29 @@ pub struct Request {
 
 impl Request {
     pub(crate) fn new(exchange: Rc<Exchange>) -> Self {
-        let live = Live { map: MapType::HttpRequestHeaders, exchange: Some(exchange.clone()) };
-        Self { headers: Headers::live(live), exchange }
+        Self { headers: Headers::live(MapType::HttpRequestHeaders), exchange }
     }
 
     /// The headers, `:method`, `:path`, `:authority` and `:scheme` among them.
     pub fn headers(&self) -> &Headers {
+        self.headers.set_here(self.exchange.has(MapType::HttpRequestHeaders));
         &self.headers
     }
 
     /// The headers, to change them. Envoy chooses the route with the changed headers.
     pub fn headers_mut(&mut self) -> &mut Headers {
+        self.headers.set_here(self.exchange.has(MapType::HttpRequestHeaders));
         &mut self.headers
     }
 
     /// `:method`; empty when there is none.
     pub fn method(&self) -> &[u8] {
-        self.headers.get(":method").unwrap_or_default()
+        self.headers().get(":method").unwrap_or_default()
     }
 
     /// `:path` with its query. `CONNECT` has none.
     pub fn path(&self) -> Option<&[u8]> {
-        self.headers.get(":path")
+        self.headers().get(":path")
     }
 
     /// `:path` up to the `?`. As the client wrote it: `//`, `..` and `%2f` are still there.
@@ -61,23 +62,23 @@ impl Request {
 
     /// `:authority`, which is `host` in HTTP/1.
     pub fn authority(&self) -> Option<&[u8]> {
-        self.headers.get(":authority")
+        self.headers().get(":authority")
     }
 
     /// `:scheme`.
     pub fn scheme(&self) -> Option<&[u8]> {
-        self.headers.get(":scheme")
+        self.headers().get(":scheme")
     }
 
     /// True for gRPC: `content-type` begins with `application/grpc`.
     pub fn is_grpc(&self) -> bool {
-        self.headers.get("content-type").is_some_and(|value| value.starts_with(b"application/grpc"))
+        self.headers().get("content-type").is_some_and(|value| value.starts_with(b"application/grpc"))
     }
 
     /// What to call this exchange in logs: `x-request-id`, which Envoy gives each request and which traces know, else a
     /// number of this worker's.
     pub fn id(&self) -> String {
-        match self.headers.text("x-request-id") {
+        match self.headers().text("x-request-id") {
             Ok(Some(id)) if !id.is_empty() => id.to_owned(),
             _ => format!("stream {}", self.exchange.id()),
         }
@@ -124,7 +125,7 @@ impl Side {
     /// Takes `content-length` away when the body will have another length: hosts never repair it
     /// (docs/envoy.md 2.3), and a wrong one corrupts the connection.
     pub(crate) fn prepare(&self, map: MapType) {
-        let changes = matches!(&*self.hook.borrow(), Some(Hook::Each(_) | Hook::Whole { .. }));
+        let changes = matches!(self.hook().as_deref(), Some(Hook::Each(_) | Hook::Whole { .. }));
         if changes && !self.bodiless.get() {
             // An absent header is fine, and a refusal shows on the wire at worst as it was.
             let _ = crate::host::header_remove(map, b"content-length");

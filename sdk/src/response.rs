@@ -2,7 +2,7 @@
 
 use crate::body::Body;
 use crate::exchange::Exchange;
-use crate::headers::{Headers, Live};
+use crate::headers::Headers;
 use crate::{Reply, Result};
 use std::rc::Rc;
 use tamis_abi::MapType;
@@ -32,15 +32,17 @@ pub(crate) enum Kind {
 
 impl Response {
     pub(crate) fn upstream(exchange: Rc<Exchange>) -> Self {
-        let live = Live { map: MapType::HttpResponseHeaders, exchange: Some(exchange.clone()) };
-        let headers = Headers::live(live);
+        let headers = Headers::live(MapType::HttpResponseHeaders);
         Self(Kind::Upstream { headers, exchange })
     }
 
     /// The headers; of an upstream response `:status` among them.
     pub fn headers(&self) -> &Headers {
         match &self.0 {
-            Kind::Upstream { headers, .. } => headers,
+            Kind::Upstream { headers, exchange } => {
+                headers.set_here(exchange.has(MapType::HttpResponseHeaders));
+                headers
+            }
             Kind::Reply(reply) => &reply.headers,
         }
     }
@@ -48,7 +50,10 @@ impl Response {
     /// The headers, to change them.
     pub fn headers_mut(&mut self) -> &mut Headers {
         match &mut self.0 {
-            Kind::Upstream { headers, .. } => headers,
+            Kind::Upstream { headers, exchange } => {
+                headers.set_here(exchange.has(MapType::HttpResponseHeaders));
+                headers
+            }
             Kind::Reply(reply) => &mut reply.headers,
         }
     }
@@ -56,7 +61,7 @@ impl Response {
     /// The status code; `None` when the upstream sent none that is a number.
     pub fn status(&self) -> Option<u16> {
         match &self.0 {
-            Kind::Upstream { headers, .. } => std::str::from_utf8(headers.get(":status")?).ok()?.parse().ok(),
+            Kind::Upstream { .. } => std::str::from_utf8(self.headers().get(":status")?).ok()?.parse().ok(),
             Kind::Reply(reply) => Some(reply.status()),
         }
     }
@@ -70,7 +75,7 @@ impl Response {
             return Err(crate::Error::msg(format!("status {status} is not in 200..=599")));
         }
         match &mut self.0 {
-            Kind::Upstream { headers, .. } => headers.set(":status", status.to_string())?,
+            Kind::Upstream { .. } => self.headers_mut().set(":status", status.to_string())?,
             Kind::Reply(reply) => reply.status = status,
         }
         Ok(())

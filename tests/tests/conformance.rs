@@ -3,47 +3,79 @@
 //! A row is `conformance/NAME.yaml`; what Envoy 1.40 does is `conformance/NAME.txt` beside it, written by
 //! `BLESS=1 cargo test -p tamis-tests --test conformance` and read by a person before it is committed.
 //! Envoy is played live each time, so that neither the file nor our host can drift from it. A row that says why
-//! our host `deviates` has a second file, `NAME.host.txt`, with what the host does instead.
+//! our host `deviates` has a second file, `NAME.host.txt`, with what the host does instead. The rows in
+//! `conformance/sdk` have a filter on the sdk, as it ships; the others have the scripted guest.
 
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tamis_host::{Engine, EngineOptions, Module};
-use tamis_tests::artifact::{self, PLAIN};
+use tamis_tests::artifact::{self, PLAIN, WASI};
 use tamis_tests::engine::{Referee, play_on_host};
 use tamis_tests::row::{self, Row};
 use tamis_tests::tree;
 
-fn folder() -> PathBuf {
-    tree::root().join("tests/conformance")
+/// Rows with the same filter.
+struct Set {
+    folder: PathBuf,
+    filter: PathBuf,
+}
+
+fn guest() -> Result<Set> {
+    let filter = artifact::module("tamis-guest", PLAIN)?;
+    Ok(Set { folder: tree::root().join("tests/conformance"), filter })
+}
+
+fn probe() -> Result<Set> {
+    let filter = artifact::shipped("tamis-probe", WASI)?;
+    Ok(Set { folder: tree::root().join("tests/conformance/sdk"), filter })
 }
 
 /// All rows; `ROW=66,7` plays those whose names begin so.
-fn rows() -> Result<Vec<(String, Row)>> {
+fn rows(folder: &Path) -> Result<Vec<(String, Row)>> {
     let only = std::env::var("ROW").unwrap_or_default();
     let wanted = |name: &str| only.split(',').any(|start| name.starts_with(start));
-    tree::files(&folder(), ".yaml")
+    tree::files(folder, ".yaml")
         .iter()
+        .filter(|path| path.parent() == Some(folder))
         .map(|p| row::read(p))
         .filter(|r| r.as_ref().is_ok_and(|(name, _)| wanted(name)) || r.is_err())
         .collect()
 }
 
-fn expected(name: &str) -> String {
-    std::fs::read_to_string(folder().join(format!("{name}.txt"))).unwrap_or_default()
+fn expected(folder: &Path, name: &str) -> String {
+    std::fs::read_to_string(folder.join(format!("{name}.txt"))).unwrap_or_default()
 }
 
 #[test]
 fn envoy_does_what_the_table_says() -> Result<()> {
-    let guest = artifact::module("tamis-guest", PLAIN)?;
-    let (odd, rows): (Vec<_>, Vec<_>) = rows()?.into_iter().partition(|(_, row)| may_crash(row));
+    play_in_envoy(&guest()?)
+}
+
+#[test]
+fn the_host_does_what_envoy_does() -> Result<()> {
+    play_on(&guest()?)
+}
+
+#[test]
+fn a_filter_on_the_sdk_does_what_the_table_says_in_envoy() -> Result<()> {
+    play_in_envoy(&probe()?)
+}
+
+#[test]
+fn a_filter_on_the_sdk_does_the_same_on_the_host() -> Result<()> {
+    play_on(&probe()?)
+}
+
+fn play_in_envoy(set: &Set) -> Result<()> {
+    let (odd, rows): (Vec<_>, Vec<_>) = rows(&set.folder)?.into_iter().partition(|(_, row)| may_crash(row));
     let mut report = Report::default();
     // What reads freed memory in Envoy crashes or not by what else lies there: such a row has a proxy of its own.
     for row in odd {
         let row = [row];
-        played(&Referee::start(&row, &guest)?, &row, &mut report)?;
+        played(set, &Referee::start(&row, &set.filter)?, &row, &mut report)?;
     }
     if !rows.is_empty() {
-        played(&Referee::start(&rows, &guest)?, &rows, &mut report)?;
+        played(set, &Referee::start(&rows, &set.filter)?, &rows, &mut report)?;
     }
     report.finish("Envoy");
     Ok(())
@@ -54,31 +86,30 @@ fn may_crash(row: &Row) -> bool {
 }
 
 /// Plays the rows that an Envoy was started with.
-fn played(referee: &Referee, rows: &[(String, Row)], report: &mut Report) -> Result<()> {
+fn played(set: &Set, referee: &Referee, rows: &[(String, Row)], report: &mut Report) -> Result<()> {
     for (name, row) in rows {
         let text = referee.play(name, row)?.text();
         if std::env::var_os("BLESS").is_some() {
-            std::fs::write(folder().join(name).with_extension("txt"), &text)?;
+            std::fs::write(set.folder.join(name).with_extension("txt"), &text)?;
         }
-        report.add(name, row, &expected(name), &text);
+        report.add(name, row, &expected(&set.folder, name), &text);
     }
     Ok(())
 }
 
-#[test]
-fn the_host_does_what_envoy_does() -> Result<()> {
+fn play_on(set: &Set) -> Result<()> {
     let engine = Engine::new(&EngineOptions::default())?;
-    let guest = Module::load(&engine, &std::fs::read(artifact::module("tamis-guest", PLAIN)?)?)?;
+    let guest = Module::load(&engine, &std::fs::read(&set.filter)?)?;
     let mut report = Report::default();
-    for (name, row) in &rows()? {
+    for (name, row) in &rows(&set.folder)? {
         let seen = play_on_host(&engine, &guest, name, row)?;
         let text = seen.text();
         let own = format!("{name}.host");
         let want = if row.deviates.is_some() { own.as_str() } else { name };
         if row.deviates.is_some() && std::env::var_os("BLESS").is_some() {
-            std::fs::write(folder().join(format!("{own}.txt")), &text)?;
+            std::fs::write(set.folder.join(format!("{own}.txt")), &text)?;
         }
-        report.add(name, row, &expected(want), &text);
+        report.add(name, row, &expected(&set.folder, want), &text);
         if let Some(faults) = row.faults.as_ref().filter(|faults| **faults != seen.faults) {
             report.differences.push(format!("{name}: faults {:?}, the row says {faults:?}", seen.faults));
         }

@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tamis-guest", &[]),
     ("tamis-raw-header", &[]),
     ("tamis-raw-bench", &[]),
+    ("tamis-probe", &["tamis-sdk"]),
     ("xtask", &[]),
 ];
 

@@ -11,12 +11,10 @@
 
 use crate::error::{HostError, told};
 use crate::host;
+use crate::wire::Fields;
 use tamis_abi::Status;
 
 pub mod crypto;
-mod wire;
-
-use wire::Fields;
 
 /// Calls a function by its name, with bytes as the function wants them.
 ///

@@ -70,6 +70,7 @@ mod tasks;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod timers;
+mod wire;
 
 pub use callout::Callout;
 pub use error::{Error, HostError, Result};

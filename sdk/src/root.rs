@@ -127,7 +127,9 @@ impl RootState {
     pub(crate) fn poll(&self) {
         tasks::poll_settled(self.id, || {
             let mut waiting = Vec::new();
-            for mut task in std::mem::take(&mut *self.tasks.borrow_mut()) {
+            // Taken out, so that a task may start another one.
+            let tasks = self.tasks.take();
+            for mut task in tasks {
                 if task.as_mut().poll(&mut Context::from_waker(&self.waker)) == Poll::Pending {
                     waiting.push(task);
                 }
@@ -139,8 +141,10 @@ impl RootState {
 
     pub(crate) fn end(&self) {
         tasks::enter(self.id, self.id);
-        let tasks = std::mem::take(&mut *self.tasks.borrow_mut());
-        let timers = self.timers.take();
+        let (tasks, timers) = (self.tasks.take(), self.timers.take());
+        drop((tasks, timers));
+        // What the end of those started never runs.
+        let (tasks, timers) = (self.tasks.take(), self.timers.take());
         drop((tasks, timers));
         // They hold this root.
         self.drop_spares();

@@ -66,6 +66,12 @@ fn a_filter_on_the_sdk_does_the_same_on_the_host() -> Result<()> {
     play_on(&probe()?)
 }
 
+/// The crate's dispatcher stands between then (docs/decisions/0004-own-dispatcher.md).
+#[test]
+fn a_filter_on_the_sdk_that_was_not_linked_does_the_same_on_the_host() -> Result<()> {
+    play_on(&Set { filter: artifact::module("tamis-probe", PLAIN)?, ..probe()? })
+}
+
 fn play_in_envoy(set: &Set) -> Result<()> {
     let (odd, rows): (Vec<_>, Vec<_>) = rows(&set.folder)?.into_iter().partition(|(_, row)| may_crash(row));
     let mut report = Report::default();

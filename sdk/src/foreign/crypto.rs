@@ -13,9 +13,9 @@
 //! }
 //! ```
 
-use super::wire::{Field, Fields, fields};
 use super::{call, is_missing};
 use crate::error::HostError;
+use crate::wire::{Field, Fields, fields};
 use std::fmt;
 
 #[cfg(feature = "pure-crypto")]
@@ -148,4 +148,46 @@ fn verify_here(hash: Hash, key: Key<'_>, text: &[u8], signature: &[u8]) -> Resul
 #[cfg(not(feature = "pure-crypto"))]
 fn verify_here(_: Hash, _: Key<'_>, _: &[u8], _: &[u8]) -> Result<(), CryptoError> {
     Err(CryptoError::Missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use tamis_abi::Status;
+
+    #[test]
+    fn the_host_is_asked_first_and_believed() {
+        testing::clean();
+        testing::foreign("verify_signature", |arguments| {
+            let key: Vec<_> = fields(arguments).map(|(number, _)| number).collect();
+            match key[..] {
+                [1, 2, 3, 4] => Ok(vec![8, 1]),
+                [1, 3, 4, 5] => Ok(b"\x12\x03bad".to_vec()),
+                _ => Err(Status::BadArgument),
+            }
+        });
+        assert_eq!(verify(Hash::Sha256, Key::Der(b"k"), b"t", b"s"), Ok(()));
+        assert_eq!(verify(Hash::Sha256, Key::Pem("k"), b"t", b"s"), Err(CryptoError::Refused("bad".into())));
+        assert!(matches!(verify(Hash::Sha512, Key::Der(b""), b"t", b"s"), Err(CryptoError::Host(_))));
+        testing::foreign("sign", |_| Ok(b"\x08\x01\x12\x02ok".to_vec()));
+        assert_eq!(sign(Hash::Sha256, Key::Pem("k"), b"t"), Ok(b"ok".to_vec()));
+    }
+
+    #[test]
+    fn no_answer_of_a_host_is_a_signature() {
+        testing::clean();
+        for answer in [&b""[..], b"\x08\x00", b"\x08", b"\xff\xff\xff", b"\x12\x00"] {
+            testing::foreign("verify_signature", move |_| Ok(answer.to_vec()));
+            assert!(verify(Hash::Sha256, Key::Der(b"k"), b"t", b"s").is_err(), "{answer:?}");
+        }
+    }
+
+    #[cfg(not(feature = "pure-crypto"))]
+    #[test]
+    fn a_host_without_it_is_said() {
+        testing::clean();
+        assert_eq!(verify(Hash::Sha256, Key::Der(b"k"), b"t", b"s"), Err(CryptoError::Missing));
+        assert_eq!(sign(Hash::Sha256, Key::Der(b"k"), b"t"), Err(CryptoError::Missing));
+    }
 }

@@ -1,5 +1,6 @@
 //! What the script can say.
 
+use crate::misuse::Late;
 use crate::{Line, Probe, Then};
 use std::fmt::{Debug, Display};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tamis_sdk::grpc::{Call, GrpcError};
 use tamis_sdk::prelude::*;
 use tamis_sdk::property::known;
 use tamis_sdk::shared::{Queue, SharedCell};
-use tamis_sdk::{clock, metrics, property};
+use tamis_sdk::{clock, log, metrics, property, shared};
 
 /// A key on P-256 and a signature of `tamis` by it.
 const KEY: &str = include_str!("key.pem");
@@ -115,7 +116,8 @@ impl Probe {
             ["cell"] => {
                 let cell = SharedCell::<u64>::new(format!("probe/{}/cell", self.name));
                 let first = cell.get_or_create(|| 7);
-                format!("{} then {}", told(first), told(cell.update(|n| n.map(|n| n + 1))))
+                let again = shared::create(&format!("probe/{}/cell", self.name), b"other");
+                format!("{} {} then {}", told(first), told(again), told(cell.update(|n| n.map(|n| n + 1))))
             }
             ["slots"] => {
                 let take = |hash| {
@@ -128,8 +130,9 @@ impl Probe {
                 format!("{} {} {} {}", told(a.hold()), told(b.hold()), told(a.release()), told(b.hold()))
             }
             ["queue"] => {
+                let Some(queue) = &self.queue else { return Some("none".into()) };
                 let waits = async {
-                    let (a, b) = join(self.queue.next(), self.queue.next()).await;
+                    let (a, b) = join(queue.next(), queue.next()).await;
                     format!("{} {}", told(a.map(|i| i.len())), told(b.map(|i| i.len())))
                 };
                 let sends = async {
@@ -137,7 +140,7 @@ impl Probe {
                     found.map(|queue| [queue.push(b"one"), queue.push(b"three")].map(told).join(" "))
                 };
                 let (took, sent) = join(waits, sends).await;
-                format!("{took} after {sent:?}; {}", told(self.queue.pop()))
+                format!("{took} after {sent:?}; {}", told(queue.pop()))
             }
             ["metrics"] => {
                 let labels = [("rule", "a;b")];
@@ -181,6 +184,16 @@ impl Probe {
                     told(route),
                     told(odd)
                 )
+            }
+            ["levels"] => {
+                let name = &self.name;
+                log::trace!("~{name}/level trace");
+                log::debug!("~{name}/level debug");
+                log::info!("~{name}/level info");
+                log::warn!("~{name}/level warn");
+                log::error!("~{name}/level error");
+                log::critical!("~{name}/level critical");
+                "done".into()
             }
             ["verify"] => {
                 let verify = |text: &[u8]| {
@@ -241,6 +254,10 @@ impl Probe {
                     line.say(&format!("{} trailers", trailers.len()));
                     Ok(trailers.set("x-trailer", "set")?)
                 });
+            }
+            ["guard", cluster, ms] => {
+                let _late = Late { line: line.clone(), root: self.root.clone() };
+                line.say(&status(http(cluster, ms)).await);
             }
             ["misuse"] => self.misuse(line, request).await?,
             _ => return Err(Error::msg(format!("no such command: {command}"))),

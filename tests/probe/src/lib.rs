@@ -22,7 +22,8 @@ pub struct Probe {
     slots: Slots,
     /// Two, as two workers would have.
     leases: [Lease; 2],
-    queue: Queue,
+    /// None where the host refuses.
+    queue: Option<Queue>,
     count: Cell<u32>,
     /// Kept beyond its exchange, to be misused.
     kept: RefCell<Option<Request>>,
@@ -41,7 +42,7 @@ impl Filter for Probe {
             retry: Retry::new(root, Budget::new(0, 2)).tries(3).pause(std::time::Duration::from_millis(10)),
             slots: Slots::new(&format!("probe/{name}/slots"), 4),
             leases: [lease(), lease()],
-            queue: Queue::register(&format!("probe/{name}/queue"))?,
+            queue: Queue::register(&format!("probe/{name}/queue")).ok(),
             count: Cell::new(0),
             kept: RefCell::default(),
             name,

@@ -5,9 +5,9 @@ use tamis_sdk::prelude::*;
 use tamis_sdk::{clock, metrics, property, shared};
 
 /// Does things when it is dropped, which may be in any callback.
-struct Late {
-    line: Line,
-    root: Root,
+pub(crate) struct Late {
+    pub(crate) line: Line,
+    pub(crate) root: Root,
 }
 
 impl Drop for Late {

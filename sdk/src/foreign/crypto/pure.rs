@@ -46,3 +46,6 @@ pub(super) fn verify(hash: Hash, key: Key<'_>, text: &[u8], signature: &[u8]) ->
     };
     if good { Ok(()) } else { Err(refused("it is not of this key and text")) }
 }
+
+#[cfg(test)]
+mod tests;

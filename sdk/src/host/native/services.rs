@@ -1,22 +1,20 @@
 //! gRPC, queues and foreign functions of the host in memory.
 
 use super::{CallKind, Result, SentCall, decode, world};
+use crate::wire::{Field, fields};
 use std::time::Duration;
 use tamis_abi::Status;
 
-/// The cluster in the message that names it.
-fn cluster(target: &[u8]) -> String {
-    let mut rest = target;
-    for _ in 0..2 {
-        let Some((tag, tail)) = rest.split_first() else { return String::new() };
-        let length = tail.iter().position(|byte| *byte < 0x80).map_or(tail.len(), |at| at + 1);
-        rest = if *tag == 0x0a { &tail[length..] } else { &[] };
+/// Field 1 of a message, when it is bytes.
+fn first_field(message: &[u8]) -> &[u8] {
+    match fields(message).next() {
+        Some((1, Field::Bytes(bytes))) => bytes,
+        _ => &[],
     }
-    String::from_utf8_lossy(rest).into_owned()
 }
 
 fn start(target: &[u8], path: String, metadata: &[u8], first: u32) -> Result<SentCall> {
-    let cluster = cluster(target);
+    let cluster = String::from_utf8_lossy(first_field(first_field(target))).into_owned();
     world(|w| {
         if w.clusters.as_ref().is_some_and(|known| !known.contains(&cluster)) {
             return Err(Status::InternalFailure);

@@ -1,4 +1,4 @@
-//! The few kinds of protobuf fields that foreign functions speak.
+//! The few kinds of protobuf fields that hosts speak.
 
 /// Wire types: a number, bytes with their length before them.
 const NUMBER: u64 = 0;
@@ -6,11 +6,11 @@ const BYTES: u64 = 2;
 
 /// Fields as they are written.
 #[derive(Debug, Default)]
-pub(super) struct Fields(pub(super) Vec<u8>);
+pub(crate) struct Fields(pub(crate) Vec<u8>);
 
 impl Fields {
     /// Bytes or text; nothing when it is empty.
-    pub(super) fn bytes(mut self, field: u64, value: &[u8]) -> Self {
+    pub(crate) fn bytes(mut self, field: u64, value: &[u8]) -> Self {
         if !value.is_empty() {
             self.varint(field << 3 | BYTES);
             self.varint(value.len() as u64);
@@ -20,7 +20,7 @@ impl Fields {
     }
 
     /// A number; nothing when it is 0.
-    pub(super) fn number(mut self, field: u64, value: u64) -> Self {
+    pub(crate) fn number(mut self, field: u64, value: u64) -> Self {
         if value != 0 {
             self.varint(field << 3 | NUMBER);
             self.varint(value);
@@ -39,13 +39,13 @@ impl Fields {
 
 /// A field that was read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Field<'a> {
+pub(crate) enum Field<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
 /// All fields in order, as far as they can be read.
-pub(super) fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (u64, Field<'_>)> {
+pub(crate) fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (u64, Field<'_>)> {
     std::iter::from_fn(move || {
         let key = varint(&mut bytes)?;
         let field = match key & 7 {

@@ -36,6 +36,30 @@
 //! returned without `next.run` is the answer, and the upstream never sees the request. When the stream ends
 //! early the future is dropped. Bodies flow through untouched unless a [`body`] hook is set.
 //!
+//! An answer is what `handle` or a body hook returns; nothing else can give one, since a reply from elsewhere is lost or
+//! crashes the proxy (docs/envoy.md 2.5):
+//!
+//! ```compile_fail,E0271
+//! use tamis_sdk::prelude::*;
+//!
+//! fn late(root: &Root) {
+//!     root.spawn(async { Reply::new(503) });
+//! }
+//! ```
+//!
+//! ```compile_fail,E0624
+//! use tamis_sdk::prelude::*;
+//!
+//! struct Held;
+//!
+//! impl Drop for Held {
+//!     fn drop(&mut self) {
+//!         // The stream is over: this would end Envoy.
+//!         let _ = Reply::new(503).send();
+//!     }
+//! }
+//! ```
+//!
 //! Nothing here panics on what a host says or on any byte of a header: a panic in a filter is an outage of
 //! the whole worker (Envoy 1.40: every later request gets 503).
 

@@ -182,12 +182,4 @@ mod tests {
             assert!(verify(Hash::Sha256, Key::Der(b"k"), b"t", b"s").is_err(), "{answer:?}");
         }
     }
-
-    #[cfg(not(feature = "pure-crypto"))]
-    #[test]
-    fn a_host_without_it_is_said() {
-        testing::clean();
-        assert_eq!(verify(Hash::Sha256, Key::Der(b"k"), b"t", b"s"), Err(CryptoError::Missing));
-        assert_eq!(sign(Hash::Sha256, Key::Der(b"k"), b"t"), Err(CryptoError::Missing));
-    }
 }

@@ -9,7 +9,7 @@ pub trait FromProperty: Sized {
     /// Asks for it.
     ///
     /// # Errors
-    /// As [`bytes`](super::bytes), and when it is of another type.
+    /// As [`bytes`], and when it is of another type.
     fn ask(path: &[&str]) -> Result<Self, PropertyError>;
 }
 

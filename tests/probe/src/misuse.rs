@@ -24,8 +24,7 @@ impl Drop for Late {
 impl Probe {
     pub(crate) async fn misuse(&self, line: &Line, request: &mut Request) -> Result<()> {
         let say = |what: &str, error: Option<String>| line.say(&format!("{what}: {error:?}"));
-        let mut kept = self.kept.borrow_mut();
-        if let Some(kept) = kept.as_mut() {
+        if let Some(kept) = self.kept.borrow_mut().as_mut() {
             say("another's headers", kept.headers_mut().set("x-stolen", "1").err().map(|e| e.to_string()));
             kept.body().inspect(|_, _| Ok(()));
         }
@@ -39,9 +38,7 @@ impl Probe {
         metrics::counter("").add(0);
         say("an empty key", shared::get("").err().map(|e| e.to_string()));
         say("much randomness", clock::random(&mut [0; 100_000]).err().map(|e| e.to_string()));
-        // Both hold what is borrowed above, over a wait.
         let late = Late { line: line.clone(), root: self.root.clone() };
-        drop(kept);
         self.root.sleep(std::time::Duration::from_millis(5)).await;
         drop(late);
         Ok(())

@@ -7,10 +7,10 @@ use crate::filter::{OnError, Work};
 use crate::next::Shared;
 use crate::response::Kind;
 use crate::root::RootState;
-use crate::tasks::WakeId;
+use crate::tasks::{WakeId, Woken};
 use crate::{Error, Next, Reply, Request, Response, Result, host, log, tasks};
 use std::cell::Cell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tamis_abi::{Action, BufferType, MapType, StreamType};
@@ -175,18 +175,6 @@ impl Exchange {
         self.stage.get() == stage && tasks::is_current(self.id.get())
     }
 
-    /// True while headers are in hand.
-    pub(crate) fn holds(&self) -> bool {
-        matches!(self.stage.get(), Stage::Request | Stage::Response)
-    }
-
-    /// A waker of ours was used outside our own phase.
-    pub(crate) fn woken(self: &Rc<Self>) {
-        if matches!(self.stage.get(), Stage::Request | Stage::Forwarded | Stage::Response) {
-            self.step(Place::Later);
-        }
-    }
-
     fn close(&self, stage: Stage) {
         self.stage.set(stage);
         self.drop_work();
@@ -218,15 +206,21 @@ impl Exchange {
         };
         self.work.set(Some(work));
         if done.is_none() && self.is_waker_kept() && !self.known.replace(true) {
-            tasks::keep_stream(self.id.get(), self);
+            self.keep();
         }
         done
+    }
+
+    /// Makes it findable by its wakers.
+    fn keep(self: &Rc<Self>) {
+        let this: Weak<Self> = Rc::downgrade(self);
+        tasks::keep_stream(self.id.get(), this);
     }
 
     fn step(self: &Rc<Self>, place: Place) -> Action {
         let Some(done) = tasks::poll_settled(self.id.get(), || self.poll()) else {
             if tasks::is_ready(self.id.get()) && !self.known.replace(true) {
-                tasks::keep_stream(self.id.get(), self);
+                self.keep();
             }
             return match self.stage.get() {
                 Stage::Request if self.shared.forwarded.get() => self.go_on(place, Stage::Forwarded),
@@ -277,7 +271,7 @@ impl Exchange {
             Ok(reply) => return self.answer(reply),
             Err(error) => error,
         };
-        match self.root.count_failure(&error) {
+        match self.root.count_failure("exchange", &error) {
             OnError::Pass => {
                 self.drop_work();
                 self.go_on(place, Stage::Passed)
@@ -333,10 +327,23 @@ impl Exchange {
             Ok(reply) => return self.answer(reply),
             Err(error) => error,
         };
-        match self.root.count_failure(&error) {
+        match self.root.count_failure("exchange", &error) {
             OnError::Pass => Action::Continue,
             OnError::Deny => self.deny(&error),
             OnError::Reply(reply) => self.answer(reply),
+        }
+    }
+}
+
+impl Woken for Exchange {
+    /// While headers are in hand: resuming a phase inside its own callback sends twice or hangs (docs/envoy.md 2.4).
+    fn holds(&self) -> bool {
+        matches!(self.stage.get(), Stage::Request | Stage::Response)
+    }
+
+    fn woken(self: Rc<Self>) {
+        if matches!(self.stage.get(), Stage::Request | Stage::Forwarded | Stage::Response) {
+            self.step(Place::Later);
         }
     }
 }

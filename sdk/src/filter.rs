@@ -1,11 +1,13 @@
 //! The one trait that an author implements.
 
+use crate::root::RootState;
 use crate::{Next, Reply, Request, Response, Result, Root};
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use tamis_abi::Action;
 
 /// What happens to an exchange whose `handle` or body hook failed. The failure is logged once and counted in
 /// `tamis.filter_errors` either way.
@@ -129,9 +131,48 @@ impl<F: Filter> Handle for F {
     }
 }
 
-/// Makes a filter from its configuration's bytes.
-pub(crate) type Make = fn(&[u8], &Root) -> Result<Rc<dyn Handle>>;
+/// What a configured filter is to the proxy. HTTP has a way of its own: it is the one that has to be short.
+#[derive(Clone)]
+pub(crate) enum Part {
+    Http(Rc<dyn Handle>),
+    Other(Rc<dyn Kind>),
+}
 
-pub(crate) fn make<F: Filter>(config: &[u8], root: &Root) -> Result<Rc<dyn Handle>> {
-    Ok(Rc::new(F::new(crate::config::parse(config)?, root)?))
+/// A filter that is none for HTTP. Behind a table, so that a module has the code of its own kinds only.
+pub(crate) trait Kind {
+    /// The host has a new stream.
+    fn open(&self, id: u32, root: &Rc<RootState>) -> Rc<dyn Stream>;
+
+    /// `proxy_on_log` of the root itself.
+    fn log(&self, _root: u32) {}
+
+    fn on_error(&self) -> OnError;
+}
+
+/// A stream of such a filter: what the host says about it.
+pub(crate) trait Stream {
+    fn opened(&self) -> Action {
+        Action::Continue
+    }
+
+    fn downstream(&self, _size: usize, _end: bool) -> Action {
+        Action::Continue
+    }
+
+    fn upstream(&self, _size: usize, _end: bool) -> Action {
+        Action::Continue
+    }
+
+    fn log(&self) {}
+
+    /// The host is done with it; true when nothing will follow that matters.
+    fn done(&self) -> bool;
+}
+
+/// Makes a filter from its configuration's bytes.
+pub(crate) type Make = fn(&[u8], &Root) -> Result<Part>;
+
+pub(crate) fn make<F: Filter>(config: &[u8], root: &Root) -> Result<Part> {
+    crate::host::mark_http();
+    Ok(Part::Http(Rc::new(F::new(crate::config::parse(config)?, root)?)))
 }

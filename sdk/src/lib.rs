@@ -63,6 +63,7 @@
 //! Nothing here panics on what a host says or on any byte of a header: a panic in a filter is an outage of
 //! the whole worker (Envoy 1.40: every later request gets 503).
 
+pub mod access_log;
 pub mod body;
 pub mod callout;
 pub mod clock;
@@ -79,7 +80,9 @@ mod host;
 mod limit;
 pub mod log;
 pub mod metrics;
+mod named;
 mod next;
+mod others;
 pub mod property;
 mod reply;
 mod request;
@@ -89,13 +92,16 @@ mod root;
 pub mod shared;
 mod slot;
 #[cfg(any(target_family = "wasm", test))]
+#[cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "natively one exchange runs at a time"))]
 mod streams;
 mod tasks;
+pub mod tcp;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod timers;
 mod wire;
 
+pub use access_log::AccessLog;
 pub use callout::Callout;
 pub use error::{Error, HostError, Result};
 pub use filter::{Filter, OnError};
@@ -107,6 +113,7 @@ pub use request::Request;
 pub use response::Response;
 pub use root::Root;
 pub use tamis_abi::{LogLevel, Status};
+pub use tcp::TcpFilter;
 
 /// What a filter needs in scope.
 pub mod prelude {
@@ -116,40 +123,103 @@ pub mod prelude {
     pub use std::rc::Rc;
 }
 
-/// Makes this filter the one that the module exports. Once in a package, on a type that is [`Filter`].
+/// Makes filters the ones that the module exports. Once in a package.
+///
+/// - `export!(Stamp)`: a [`Filter`], whatever `root_id` the deployment gives;
+/// - `export!(tcp Gate)`: a [`TcpFilter`](tcp::TcpFilter);
+/// - `export!(log Statuses)`: an [`AccessLog`](access_log::AccessLog);
+/// - `export! { "stamp" => Stamp, "gate" => tcp Gate }`: several, chosen by `root_id`. One that is not there is an
+///   error of the configuration: Envoy does not start.
 #[macro_export]
 macro_rules! export {
-    ($filter:ty) => {
+    (@start $start:ident, $alone:ident, $what:expr) => {
         #[cfg(target_family = "wasm")]
         // The host calls it once, before anything else.
         #[unsafe(no_mangle)]
         extern "C" fn _initialize() {
-            $crate::__private::start::<$filter>();
+            $crate::__private::$start($what);
         }
 
         #[cfg(target_family = "wasm")]
         // `tamis build` puts it in the place of the one above, with callbacks that need no dispatcher.
         #[unsafe(export_name = "tamis.for._initialize")]
         extern "C" fn __tamis_initialize() {
-            $crate::__private::start_alone::<$filter>();
+            $crate::__private::$alone($what);
         }
 
         #[cfg(not(target_family = "wasm"))]
-        const _: () = $crate::__private::check::<$filter>();
+        const _: () = $crate::__private::check(&$what);
+    };
+    (@named [$($all:tt)*]) => {
+        const __TAMIS_FILTERS: &[$crate::__private::Named] = &[$($all)*];
+        const _: () = $crate::__private::check_names(__TAMIS_FILTERS);
+        $crate::export!(@start start_named, start_named_alone, __TAMIS_FILTERS);
+    };
+    (@named [$($all:tt)*] $name:literal => tcp $filter:ty $(, $($rest:tt)*)?) => {
+        $crate::export!(@named [$($all)* ($name, $crate::__private::tcp::<$filter>()),] $($($rest)*)?);
+    };
+    (@named [$($all:tt)*] $name:literal => log $filter:ty $(, $($rest:tt)*)?) => {
+        $crate::export!(@named [$($all)* ($name, $crate::__private::log::<$filter>()),] $($($rest)*)?);
+    };
+    (@named [$($all:tt)*] $name:literal => $filter:ty $(, $($rest:tt)*)?) => {
+        $crate::export!(@named [$($all)* ($name, $crate::__private::http::<$filter>()),] $($($rest)*)?);
+    };
+    ($name:literal => $($rest:tt)+) => {
+        $crate::export!(@named [] $name => $($rest)+);
+    };
+    (tcp $filter:ty) => {
+        $crate::export!(@start start, start_alone, $crate::__private::tcp::<$filter>());
+    };
+    (log $filter:ty) => {
+        $crate::export!(@start start, start_alone, $crate::__private::log::<$filter>());
+    };
+    ($filter:ty) => {
+        $crate::export!(@start start, start_alone, $crate::__private::http::<$filter>());
     };
 }
 
 #[doc(hidden)]
 pub mod __private {
-    #[cfg(target_family = "wasm")]
-    pub fn start<F: crate::Filter>() {
-        crate::host::start::<F>();
+    pub use crate::named::{Named, check_names};
+    use crate::{AccessLog, Filter, TcpFilter};
+
+    /// How a filter is made.
+    #[derive(Clone, Copy)]
+    #[cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "a native test names the type"))]
+    pub struct Make(pub(crate) crate::filter::Make);
+
+    pub const fn http<F: Filter>() -> Make {
+        Make(crate::filter::make::<F>)
+    }
+
+    pub const fn tcp<F: TcpFilter>() -> Make {
+        Make(crate::tcp::make::<F>)
+    }
+
+    pub const fn log<F: AccessLog>() -> Make {
+        Make(crate::access_log::make::<F>)
     }
 
     #[cfg(target_family = "wasm")]
-    pub fn start_alone<F: crate::Filter>() {
-        crate::host::start_alone::<F>();
+    pub fn start(make: Make) {
+        crate::host::start(make.0);
     }
 
-    pub const fn check<F: crate::Filter>() {}
+    #[cfg(target_family = "wasm")]
+    pub fn start_alone(make: Make) {
+        crate::host::start_alone(make.0);
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub fn start_named(all: &'static [Named]) {
+        crate::host::start(crate::named::know(all));
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub fn start_named_alone(all: &'static [Named]) {
+        crate::host::start_alone(crate::named::know(all));
+    }
+
+    /// Natively the types are checked and nothing starts.
+    pub const fn check<T>(_what: &T) {}
 }

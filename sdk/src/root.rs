@@ -1,7 +1,7 @@
 //! The part of a filter that outlives exchanges: timers, background tasks, failures counted.
 
 use crate::exchange::Exchange;
-use crate::filter::{Handle, Make, OnError};
+use crate::filter::{Handle, Kind, Make, OnError, Part};
 use crate::tasks::WakeId;
 use crate::timers::Timers;
 use crate::{Error, events, host, log, metrics, tasks};
@@ -29,7 +29,7 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) struct RootState {
     id: u32,
     make: Make,
-    filter: RefCell<Option<Rc<dyn Handle>>>,
+    part: RefCell<Option<Part>>,
     /// Rises with each filter: what was made for an older one is not used again.
     generation: Cell<u32>,
     spares: RefCell<Vec<Rc<Exchange>>>,
@@ -56,7 +56,7 @@ impl RootState {
         let root = Rc::new(Self {
             id,
             make,
-            filter: RefCell::new(None),
+            part: RefCell::new(None),
             generation: Cell::new(0),
             spares: RefCell::new(Vec::new()),
             timers: Timers::default(),
@@ -72,7 +72,23 @@ impl RootState {
     }
 
     pub(crate) fn filter(&self) -> Option<Rc<dyn Handle>> {
-        self.filter.borrow().clone()
+        match &*self.part.borrow() {
+            Some(Part::Http(filter)) => Some(filter.clone()),
+            _ => None,
+        }
+    }
+
+    /// True before it is configured, too.
+    pub(crate) fn is_http(&self) -> bool {
+        !matches!(&*self.part.borrow(), Some(Part::Other(_)))
+    }
+
+    /// The filter, when it is none for HTTP.
+    pub(crate) fn kind(&self) -> Option<Rc<dyn Kind>> {
+        match &*self.part.borrow() {
+            Some(Part::Other(kind)) => Some(kind.clone()),
+            _ => None,
+        }
     }
 
     pub(crate) fn generation(&self) -> u32 {
@@ -105,8 +121,8 @@ impl RootState {
         // Absent is empty: hosts answer `not found` for no configuration.
         let config = host::buffer(BufferType::PluginConfiguration, size).unwrap_or_default();
         match (self.make)(&config, &Root(self.clone())) {
-            Ok(filter) => {
-                *self.filter.borrow_mut() = Some(filter);
+            Ok(part) => {
+                *self.part.borrow_mut() = Some(part);
                 self.drop_spares();
                 tasks::drain();
                 true
@@ -152,10 +168,14 @@ impl RootState {
     }
 
     /// Logs and counts once, and says what the filter wants.
-    pub(crate) fn count_failure(&self, error: &Error) -> OnError {
-        let policy = self.filter().map_or(OnError::Deny, |filter| filter.on_error());
+    pub(crate) fn count_failure(&self, what: &str, error: &Error) -> OnError {
+        let policy = match &*self.part.borrow() {
+            Some(Part::Http(filter)) => filter.on_error(),
+            Some(Part::Other(kind)) => kind.on_error(),
+            None => OnError::Deny,
+        };
         let then = if matches!(policy, OnError::Pass) { "passed" } else { "denied" };
-        log::error!("exchange {then}: {error}");
+        log::error!("{what} {then}: {error}");
         metrics::counter(FAILURES).add(1);
         policy
     }

@@ -2,6 +2,7 @@
 
 use crate::exchange::Exchange;
 use crate::filter::Make;
+use crate::others::{Event, tell};
 use crate::root::RootState;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -25,7 +26,11 @@ pub(crate) fn set_make(make: Make) {
 pub(crate) fn create(id: u32, parent: u32) {
     if parent != 0 {
         if let Some(root) = root(parent) {
-            STREAMS.with_borrow_mut(|streams| streams.insert(Exchange::new(id, &root)));
+            if root.is_http() {
+                STREAMS.with_borrow_mut(|streams| streams.insert(Exchange::new(id, &root)));
+            } else {
+                tell(id, Event::Create(&root));
+            }
         }
     } else if let Some(make) = MAKE.get() {
         ROOTS.with_borrow_mut(|roots| roots.push(RootState::new(id, make)));
@@ -42,12 +47,19 @@ pub(crate) fn stream(id: u32) -> Option<Rc<Exchange>> {
     STREAMS.with_borrow(|streams| streams.get(id).cloned())
 }
 
+/// The host logs a stream, or with a root what its proxy has seen.
+pub(crate) fn log(id: u32) {
+    tell(id, Event::Log(root(id).as_ref()));
+}
+
 /// The host is done with a context. Nothing of ours happens between that and its deletion.
 pub(crate) fn done(id: u32) {
     if let Some(exchange) = STREAMS.with_borrow_mut(|streams| streams.remove(id)) {
         exchange.end();
         exchange.retire();
-    } else if let Some(root) = root(id) {
+    } else if tell(id, Event::Done).is_none()
+        && let Some(root) = root(id)
+    {
         ROOTS.with_borrow_mut(|roots| roots.retain(|known| known.id() != id));
         root.end();
     }

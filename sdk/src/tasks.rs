@@ -1,6 +1,5 @@
 //! Who is to be polled: contexts by id, and the wakers that name them.
 
-use crate::exchange::Exchange;
 use crate::host;
 use crate::root::RootState;
 use std::cell::{Cell, RefCell};
@@ -24,8 +23,16 @@ thread_local! {
 
 #[derive(Clone)]
 enum Live {
-    Stream(Weak<Exchange>),
+    Stream(Weak<dyn Woken>),
     Root(Weak<RootState>),
+}
+
+/// A stream whose future may be woken.
+pub(crate) trait Woken {
+    /// It must not be polled inside a callback of its own.
+    fn holds(&self) -> bool;
+    /// A waker of it was used outside its own callback, or it does not mind.
+    fn woken(self: Rc<Self>);
 }
 
 /// Names a context to wakers.
@@ -69,9 +76,9 @@ pub(crate) fn callouts_home() -> u32 {
     root
 }
 
-/// Makes a waiting exchange findable by its wakers.
-pub(crate) fn keep_stream(id: u32, exchange: &Rc<Exchange>) {
-    LIVE.with_borrow_mut(|live| live.insert(id, Live::Stream(Rc::downgrade(exchange))));
+/// Makes a waiting stream findable by its wakers.
+pub(crate) fn keep_stream(id: u32, stream: Weak<dyn Woken>) {
+    LIVE.with_borrow_mut(|live| live.insert(id, Live::Stream(stream)));
 }
 
 /// As [`keep_stream`], for a root.
@@ -129,13 +136,12 @@ fn wake_up(woken: Vec<u32>) {
         }
         CURRENT.set(id);
         match found {
-            Live::Stream(exchange) => {
-                let Some(exchange) = exchange.upgrade() else { continue };
-                if id == CALLBACK.get() && exchange.holds() {
-                    // Resuming a phase inside its own callback sends twice or hangs (docs/envoy.md 2.4): later.
+            Live::Stream(stream) => {
+                let Some(stream) = stream.upgrade() else { continue };
+                if id == CALLBACK.get() && stream.holds() {
                     READY.with_borrow_mut(|ready| ready.push(id));
                 } else {
-                    exchange.woken();
+                    stream.woken();
                 }
             }
             Live::Root(root) => {

@@ -4,17 +4,22 @@
 //! What ships is tested as wasm, by `tamis test`. One [`Proxy`] at a time in a thread.
 
 use crate::exchange::Exchange;
-use crate::filter::{Filter, make};
+use crate::filter::{Filter, Make, make};
 use crate::host::{World, world};
 use crate::metrics;
+use crate::others::{self, Event};
 use crate::root::RootState;
-use crate::tasks;
+use crate::{AccessLog, TcpFilter, access_log, tasks, tcp};
 mod services;
 
 pub use services::{Answer, GrpcAnswer};
 use std::rc::Rc;
 use std::time::Duration;
 use tamis_abi::{Action, BufferType, LogLevel, MapType, Status, StreamType};
+
+mod connection;
+
+pub use connection::{Act, PlayedConnection};
 
 const ROOT: u32 = 1;
 
@@ -135,12 +140,32 @@ impl Proxy {
     /// # Errors
     /// The log line with which the filter refuses to start.
     pub fn start<F: Filter>(config: &str) -> Result<Self, String> {
+        Self::start_with(make::<F>, config)
+    }
+
+    /// As [`start`](Self::start), for a filter of connections; [`play_connection`](Self::play_connection) plays them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_tcp<T: TcpFilter>(config: &str) -> Result<Self, String> {
+        Self::start_with(tcp::make::<T>, config)
+    }
+
+    /// As [`start`](Self::start), for an access log: exchanges pass and are logged.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_log<L: AccessLog>(config: &str) -> Result<Self, String> {
+        Self::start_with(access_log::make::<L>, config)
+    }
+
+    fn start_with(make: Make, config: &str) -> Result<Self, String> {
         world(|w| {
             *w = World { live: vec![ROOT], ..World::default() };
             w.buffers.insert(BufferType::PluginConfiguration, config.as_bytes().to_vec());
         });
         metrics::forget();
-        let root = RootState::new(ROOT, make::<F>);
+        let root = RootState::new(ROOT, make);
         let mut proxy = Self {
             root: root.clone(),
             streams: ROOT,
@@ -237,6 +262,9 @@ impl Proxy {
             w.reply = None;
             w.resumed.clear();
         });
+        if !self.root.is_http() {
+            return self.play_logged(id, request);
+        }
         let exchange = Exchange::new(id, &self.root);
         let answer = match self.send_up(&exchange, request, &mut played) {
             Some(sent) => {
@@ -260,6 +288,27 @@ impl Proxy {
         };
         exchange.end();
         exchange.retire();
+        world(|w| {
+            w.live.retain(|known| *known != id);
+            played.logs = std::mem::take(&mut w.logs);
+        });
+        played
+    }
+
+    /// An exchange that no filter touches; the log sees it afterwards.
+    fn play_logged(&mut self, id: u32, request: Message) -> Played {
+        others::tell(id, Event::Create(&self.root));
+        let reply = (self.upstream)(&request);
+        world(|w| {
+            w.maps.insert(MapType::HttpRequestHeaders, request.headers.clone());
+            w.maps.insert(MapType::HttpResponseHeaders, reply.headers.clone());
+            w.maps.insert(MapType::HttpResponseTrailers, reply.trailers.clone());
+        });
+        others::tell(id, Event::Log(None));
+        world(|w| w.maps.clear());
+        others::tell(id, Event::Done);
+        let mut played = Played { upstream: Some(request), reply: Some(reply), ..Played::default() };
+        self.answer_callouts(&mut played);
         world(|w| {
             w.live.retain(|known| *known != id);
             played.logs = std::mem::take(&mut w.logs);

@@ -12,7 +12,7 @@ use std::path::Path;
 pub struct Row {
     /// What Envoy does here, in one line.
     pub says: String,
-    /// The filters, first first. Each is the scripted guest.
+    /// The filters, first first. Each is the scripted guest, or one that was written with the sdk.
     pub chain: Vec<Filter>,
     /// The exchanges, played one after another.
     #[serde(default)]
@@ -116,6 +116,9 @@ pub struct Filter {
     /// then.
     #[serde(default)]
     pub config: Option<serde_json::Value>,
+    /// Of the filters in `filters/`: which one, its `root_id`. `script` is its configuration then.
+    #[serde(default)]
+    pub kind: Option<String>,
     /// What happens after a trap.
     #[serde(default)]
     pub policy: Policy,

@@ -4,7 +4,7 @@
 //! `BLESS=1 cargo test -p tamis-tests --test conformance` and read by a person before it is committed.
 //! Envoy is played live each time, so that neither the file nor our host can drift from it. A row that says why
 //! our host `deviates` has a second file, `NAME.host.txt`, with what the host does instead. The rows in
-//! `conformance/sdk` have a filter on the sdk, as it ships; the others have the scripted guest.
+//! `conformance/sdk` and in `filters/rows` have filters on the sdk, as they ship; the others have the scripted guest.
 
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,11 @@ fn guest() -> Result<Set> {
 fn probe() -> Result<Set> {
     let filter = artifact::shipped("tamis-probe", WASI)?;
     Ok(Set { folder: tree::root().join("tests/conformance/sdk"), filter })
+}
+
+fn kinds() -> Result<Set> {
+    let filter = artifact::shipped("tamis-test-filters", WASI)?;
+    Ok(Set { folder: tree::root().join("tests/filters/rows"), filter })
 }
 
 /// All rows; `ROW=66,7` plays those whose names begin so.
@@ -70,6 +75,21 @@ fn a_filter_on_the_sdk_does_the_same_on_the_host() -> Result<()> {
 #[test]
 fn a_filter_on_the_sdk_that_was_not_linked_does_the_same_on_the_host() -> Result<()> {
     play_on(&Set { filter: artifact::module("tamis-probe", PLAIN)?, ..probe()? })
+}
+
+#[test]
+fn linked_filters_of_every_kind_do_what_the_table_says_in_envoy() -> Result<()> {
+    play_in_envoy(&kinds()?)
+}
+
+#[test]
+fn linked_filters_of_every_kind_do_the_same_on_the_host() -> Result<()> {
+    play_on(&kinds()?)
+}
+
+#[test]
+fn filters_of_every_kind_that_were_not_linked_do_the_same_on_the_host() -> Result<()> {
+    play_on(&Set { filter: artifact::module("tamis-test-filters", WASI)?, ..kinds()? })
 }
 
 fn play_in_envoy(set: &Set) -> Result<()> {

@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tamis-raw-header", &[]),
     ("tamis-raw-bench", &[]),
     ("tamis-probe", &["tamis-sdk"]),
+    ("tamis-test-filters", &["tamis-sdk"]),
     ("xtask", &[]),
 ];
 

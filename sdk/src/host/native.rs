@@ -6,8 +6,10 @@ use std::rc::Rc;
 use std::time::Duration;
 use tamis_abi::{BufferType, LogLevel, MapType, MetricType, Status, StreamType, pairs};
 
+mod kinds;
 mod services;
 
+pub(crate) use kinds::*;
 pub(crate) use services::*;
 
 type Result<T> = std::result::Result<T, Status>;
@@ -59,6 +61,7 @@ pub(crate) struct World {
     pub(crate) logs: Vec<(LogLevel, String)>,
     pub(crate) reply: Option<SentReply>,
     pub(crate) resumed: Vec<StreamType>,
+    pub(crate) closed: bool,
     pub(crate) live: Vec<u32>,
     pub(crate) clusters: Option<Vec<String>>,
     pub(crate) calls: Vec<SentCall>,

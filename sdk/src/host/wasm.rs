@@ -7,18 +7,21 @@
 //! only it tells the dispatcher about a token. See docs/decisions/0001-one-async-function.md and
 //! 0004-own-dispatcher.md.
 
-use crate::filter::{Filter, make};
+use crate::filter::Make;
 use crate::log;
 use crate::streams;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::Action;
+use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
+use proxy_wasm::types::{Action, ContextType};
+use std::cell::Cell;
 use std::time::Duration;
 use tamis_abi::{BufferType, LogLevel, MapType, MetricType, Status, StreamType};
 
 mod doors;
+mod kinds;
 mod services;
 
 use doors::Call;
+pub(crate) use kinds::{close_stream, mark_connection, mark_http, mark_log, mark_upstream_data};
 pub(crate) use services::*;
 
 type Result<T> = std::result::Result<T, Status>;
@@ -322,31 +325,29 @@ pub(crate) fn mark_response_trailers() {
 }
 
 /// What `_initialize` does, `export!` calls it: everything happens in the crate's dispatcher.
-pub(crate) fn start<F: Filter>() {
-    start_alone::<F>();
+pub(crate) fn start(make: Make) {
+    start_alone(make);
     proxy_wasm::set_root_context(|id| {
         doors::context_create(id, 0);
-        Box::new(Root { id })
-    });
-    proxy_wasm::set_http_context(|id, root| {
-        doors::context_create(id, root);
-        Box::new(Stream { id })
+        Box::new(Root { id, connect: None })
     });
 }
 
 /// What it does when `tamis build` put our own callbacks in the crate's place.
-pub(crate) fn start_alone<F: Filter>() {
+pub(crate) fn start_alone(make: Make) {
     #[cfg(target_os = "wasi")]
     // SAFETY: the linker makes this function; a reactor has to call it once, before anything else.
     unsafe {
         __wasm_call_ctors()
     };
     std::panic::set_hook(Box::new(|panic| log::critical!("{panic}")));
-    streams::set_make(make::<F>);
+    streams::set_make(make);
 }
 
 struct Root {
     id: u32,
+    /// For a filter of connections.
+    connect: Option<Connect>,
 }
 
 impl Context for Root {
@@ -388,11 +389,32 @@ impl RootContext for Root {
     }
 
     fn on_configure(&mut self, size: usize) -> bool {
-        doors::configure(self.id, size) != 0
+        let good = doors::configure(self.id, size) != 0;
+        self.connect = connect();
+        good
     }
 
     fn on_tick(&mut self) {
         doors::tick(self.id);
+    }
+
+    fn on_log(&mut self) {
+        kinds::log(self.id);
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(if self.connect.is_some() { ContextType::StreamContext } else { ContextType::HttpContext })
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        doors::context_create(id, self.id);
+        Some(Box::new(Stream { id }))
+    }
+
+    fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
+        let connect = self.connect?;
+        doors::context_create(id, self.id);
+        Some(connect(id))
     }
 }
 
@@ -433,5 +455,42 @@ impl HttpContext for Stream {
 
     fn on_http_response_trailers(&mut self, count: usize) -> Action {
         action(doors::response_trailers(self.id, count))
+    }
+
+    fn on_log(&mut self) {
+        kinds::log(self.id);
+    }
+}
+
+/// How the crate's dispatcher gets a context of a connection.
+type Connect = fn(u32) -> Box<dyn StreamContext>;
+
+thread_local! {
+    static CONNECT: Cell<Option<Connect>> = const { Cell::new(None) };
+}
+
+/// Of the root that was just configured; none when its filter is not for connections. A module without such a filter
+/// needs none of the crate's code for them.
+fn connect() -> Option<Connect> {
+    CONNECT.take()
+}
+
+/// Its filter is one for connections.
+fn connects() {
+    CONNECT.set(Some(|id| Box::new(Stream { id })));
+}
+
+/// The crate's context of a connection.
+impl StreamContext for Stream {
+    fn on_new_connection(&mut self) -> Action {
+        action(kinds::new_connection(self.id))
+    }
+
+    fn on_downstream_data(&mut self, size: usize, end: bool) -> Action {
+        action(kinds::downstream_data(self.id, size, end.into()))
+    }
+
+    fn on_upstream_data(&mut self, size: usize, end: bool) -> Action {
+        action(kinds::upstream_data(self.id, size, end.into()))
     }
 }

@@ -96,12 +96,13 @@ fn connection(acts: &[Act]) -> Connection {
         Event { at: number * step, from, bytes, end }
     };
     let events: Vec<Event> = acts.iter().zip(1..).map(event).collect();
-    Connection { duration: (events.len() as u64 + 2) * step, events, ..Connection::default() }
+    let source = Some(peer("127.0.0.1:1000"));
+    Connection { duration: (events.len() as u64 + 2) * step, events, source, ..Connection::default() }
 }
 
 fn spec(row: &str, filter: &Filter, guest: &Module) -> FilterSpec {
     let mut spec = FilterSpec::new(&filter.name, guest.clone());
-    spec.root_id.clone_from(&filter.name);
+    spec.root_id.clone_from(filter.kind.as_ref().unwrap_or(&filter.name));
     spec.vm_id = format!("{VM_PREFIX}{row}-{}", filter.vm.as_deref().unwrap_or(&filter.name));
     spec.config = configuration(filter).into_bytes();
     if let Some(config) = &filter.config {

@@ -154,6 +154,9 @@ fn filter(name: &str, row: &Row, filter: &Filter, guest: &Path) -> Value {
             allowed.iter().map(|n| (n.clone(), json!({}))).collect();
         extra["capability_restriction_config"] = json!({ "allowed_capabilities": allowed });
     }
+    if let Some(kind) = &filter.kind {
+        extra["root_id"] = json!(kind);
+    }
     let vm = filter.vm.as_deref().unwrap_or(&filter.name);
     let script = configuration(filter);
     let mut plugin = envoy::filter(&filter.name, &format!("{VM_PREFIX}{name}-{vm}"), guest, &script, &extra);
@@ -165,8 +168,11 @@ fn filter(name: &str, row: &Row, filter: &Filter, guest: &Path) -> Value {
     plugin
 }
 
-/// The guest's configuration: its name and what its callbacks do.
+/// The guest's configuration: its name and what its callbacks do. A filter of the sdk has its own.
 pub(super) fn configuration(filter: &Filter) -> String {
+    if filter.kind.is_some() {
+        return filter.script.clone();
+    }
     let script = filter.script.split_whitespace().collect::<Vec<_>>().join(" ");
     if script.is_empty() { filter.name.clone() } else { format!("{} | {script}", filter.name) }
 }

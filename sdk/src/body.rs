@@ -84,11 +84,16 @@ pub(crate) enum Flow {
 }
 
 impl Side {
-    /// As new.
+    /// As new, but for the hook, which the end of the exchange has dropped.
     pub(crate) fn reset(&self) {
         drop(self.hooks());
         self.bodiless.set(false);
         self.missed.set(false);
+    }
+
+    /// False for most messages.
+    pub(crate) fn has_hook(&self) -> bool {
+        self.hooked.get()
     }
 
     /// Takes the hooks away, to be dropped when nothing is borrowed.

@@ -2,10 +2,10 @@
 
 use crate::events::{self, HttpEvent};
 use crate::headers::Headers;
+use crate::ids::Ids;
 use crate::slot::Slot;
 use crate::{host, tasks};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
@@ -218,14 +218,14 @@ struct Waiting {
 }
 
 thread_local! {
-    static WAITING: RefCell<BTreeMap<u32, Waiting>> = const { RefCell::new(BTreeMap::new()) };
+    static WAITING: RefCell<Ids<Waiting>> = const { RefCell::new(Ids::new()) };
 }
 
 /// An answer came to this root. Tokens that nobody waits for are dropped.
 fn event(root: u32, token: u32, event: HttpEvent) {
     let HttpEvent::Answer(headers, body) = event else { return gone(root) };
     tasks::enter(root, root);
-    let waiting = WAITING.with_borrow_mut(|all| all.remove(&token));
+    let waiting = WAITING.with_borrow_mut(|all| all.remove(token));
     if let Some(slot) = waiting.and_then(|waiting| waiting.slot.upgrade()) {
         // No headers at all is how a reset in the middle looks (docs/envoy.md 2.6).
         let answer = if headers == 0 {
@@ -263,8 +263,8 @@ fn judge(reply: CalloutReply) -> Result<CalloutReply, CalloutError> {
 fn gone(root: u32) {
     let lost = WAITING.try_with(|all| {
         let mut all = all.borrow_mut();
-        let tokens: Vec<u32> = all.iter().filter(|(_, w)| w.root == root).map(|(token, _)| *token).collect();
-        tokens.into_iter().filter_map(|token| all.remove(&token)).collect::<Vec<_>>()
+        let tokens: Vec<u32> = all.iter().filter(|(_, w)| w.root == root).map(|(token, _)| token).collect();
+        tokens.into_iter().filter_map(|token| all.remove(token)).collect::<Vec<_>>()
     });
     for slot in lost.unwrap_or_default().into_iter().filter_map(|waiting| waiting.slot.upgrade()) {
         slot.fill(Err(CalloutError::Gone));

@@ -1,22 +1,31 @@
 //! Typed configuration with located errors.
 
+use crate::json;
 use serde::de::DeserializeOwned;
 use std::fmt;
 
 /// A configuration that does not fit.
-#[derive(Debug)]
 pub(crate) struct ConfigError {
-    path: String,
-    source: serde_json::Error,
+    source: json::Error,
+    /// Line and column.
+    place: (usize, usize),
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("configuration")?;
-        if !self.path.is_empty() {
-            write!(f, " at `{}`", self.path)?;
+        if !self.source.path().is_empty() {
+            write!(f, " at `{}`", self.source.path())?;
         }
-        write!(f, ": {}", self.source)
+        let (line, column) = self.place;
+        write!(f, ": {} at line {line} column {column}", self.source)
+    }
+}
+
+// By hand, since a derived one is code that every filter carries and nobody calls.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConfigError({self})")
     }
 }
 
@@ -25,85 +34,16 @@ impl std::error::Error for ConfigError {}
 /// Reads a configuration. None at all is `null`, and where that does not fit, `{}`.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ConfigError> {
     if bytes.trim_ascii().is_empty() {
-        if let Ok(config) = serde_json::from_slice(b"null") {
-            return Ok(config);
-        }
-        return serde_json::from_slice(b"{}").map_err(|source| ConfigError { path: String::new(), source });
+        return read(b"null").or_else(|_| read(b"{}"));
     }
-    serde_json::from_slice(bytes).map_err(|source| {
-        let path = path_at(bytes, offset(bytes, source.line(), source.column()));
-        ConfigError { path, source }
+    read(bytes)
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ConfigError> {
+    json::from_slice(bytes).map_err(|source| {
+        let place = source.place(bytes);
+        ConfigError { source, place }
     })
-}
-
-/// Byte offset of a line and column as serde_json counts them: from 1, columns in bytes.
-fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
-    let start: usize =
-        bytes.split_inclusive(|b| *b == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
-    (start + column).min(bytes.len())
-}
-
-/// Where in the document an offset lies, as `rules[2].header`; as far as the text before it tells.
-fn path_at(bytes: &[u8], end: usize) -> String {
-    enum Level {
-        Object(Option<String>),
-        Array(usize),
-    }
-    let mut levels: Vec<Level> = Vec::new();
-    let (mut at, mut key, mut is_key) = (0, String::new(), false);
-    while at < end {
-        let byte = bytes[at];
-        at += 1;
-        match byte {
-            b'{' => {
-                levels.push(Level::Object(None));
-                is_key = true;
-            }
-            b'[' => levels.push(Level::Array(0)),
-            b'}' | b']' if at < end => {
-                levels.pop();
-            }
-            b',' => match levels.last_mut() {
-                Some(Level::Array(index)) => *index += 1,
-                Some(Level::Object(known)) => {
-                    *known = None;
-                    is_key = true;
-                }
-                None => {}
-            },
-            b':' => {
-                if let Some(Level::Object(known)) = levels.last_mut() {
-                    *known = Some(std::mem::take(&mut key));
-                    is_key = false;
-                }
-            }
-            b'"' => {
-                let start = at;
-                while at < end && bytes[at] != b'"' {
-                    at += if bytes[at] == b'\\' { 2 } else { 1 };
-                }
-                if is_key {
-                    key = String::from_utf8_lossy(&bytes[start..at.min(end)]).into_owned();
-                }
-                at += 1;
-            }
-            _ => {}
-        }
-    }
-    let mut path = String::new();
-    for level in levels {
-        match level {
-            Level::Object(Some(key)) => {
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                path.push_str(&key);
-            }
-            Level::Object(None) => {}
-            Level::Array(index) => path.push_str(&format!("[{index}]")),
-        }
-    }
-    path
 }
 
 #[cfg(test)]

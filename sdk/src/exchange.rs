@@ -7,7 +7,7 @@ use crate::filter::{OnError, Work};
 use crate::next::Shared;
 use crate::response::Kind;
 use crate::root::RootState;
-use crate::tasks::{WakeId, Woken};
+use crate::tasks::{Polled, WakeId, Woken};
 use crate::{Error, Next, Reply, Request, Response, Result, host, log, tasks};
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -107,15 +107,19 @@ impl Exchange {
 
     pub(crate) fn request_headers(self: &Rc<Self>, end: bool) -> Action {
         tasks::enter(self.id.get(), self.root.id());
-        let Some(filter) = self.root.filter() else { return Action::Continue };
+        let generation = self.root.generation();
+        let mut work = match self.work.take() {
+            Some(kept) if self.generation.get() == generation => kept,
+            _ => {
+                let Some(filter) = self.root.filter() else { return Action::Continue };
+                self.generation.set(generation);
+                filter.work()
+            }
+        };
         self.stage.set(Stage::Request);
         self.shared.request.bodiless.set(end);
-        let generation = self.root.generation();
-        let kept = self.work.take().filter(|_| self.generation.get() == generation);
-        let mut work = kept.unwrap_or_else(|| filter.work());
-        self.generation.set(generation);
-        work.start(Request::new(self.clone()), Next(self.clone()));
-        self.work.set(Some(work));
+        work.start(Request::new(self.clone()), Next::new());
+        self.put_back(work);
         self.running.set(true);
         let action = self.step(Place::Phase);
         tasks::drain();
@@ -162,8 +166,13 @@ impl Exchange {
 
     /// The stream is over: the future is dropped, its callouts are not waited for.
     pub(crate) fn end(&self) {
-        tasks::enter(self.id.get(), self.root.id());
-        self.close(Stage::Ended);
+        if self.running.get() || self.shared.request.has_hook() || self.shared.response.has_hook() {
+            // What the author's code leaves behind may log and call.
+            tasks::enter(self.id.get(), self.root.id());
+            self.close(Stage::Ended);
+        } else {
+            self.stage.set(Stage::Ended);
+        }
         if self.known.take() {
             tasks::forget(self.id.get());
         }
@@ -186,8 +195,13 @@ impl Exchange {
             && let Some(mut work) = self.work.take()
         {
             work.clear();
-            self.work.set(Some(work));
+            self.put_back(work);
         }
+    }
+
+    /// The place is empty then, so that there is nothing to drop.
+    fn put_back(&self, work: Box<dyn Work>) {
+        std::mem::forget(self.work.replace(Some(work)));
     }
 
     fn poll(self: &Rc<Self>) -> Option<Result<Response>> {
@@ -199,12 +213,11 @@ impl Exchange {
         let done = match work.poll(&mut Context::from_waker(&self.waker)) {
             Poll::Ready(done) => {
                 self.running.set(false);
-                work.clear();
                 Some(done)
             }
             Poll::Pending => None,
         };
-        self.work.set(Some(work));
+        self.put_back(work);
         if done.is_none() && self.is_waker_kept() && !self.known.replace(true) {
             self.keep();
         }
@@ -218,18 +231,21 @@ impl Exchange {
     }
 
     fn step(self: &Rc<Self>, place: Place) -> Action {
-        let Some(done) = tasks::poll_settled(self.id.get(), || self.poll()) else {
-            if tasks::is_ready(self.id.get()) && !self.known.replace(true) {
-                self.keep();
+        let done = match tasks::poll_settled(self.id.get(), || self.poll()) {
+            Polled::Done(done) => done,
+            waits => {
+                if matches!(waits, Polled::Again) && !self.known.replace(true) {
+                    self.keep();
+                }
+                return match self.stage.get() {
+                    Stage::Request if self.shared.forwarded.get() => self.go_on(place, Stage::Forwarded),
+                    Stage::Request | Stage::Response => Action::Pause,
+                    _ => Action::Continue,
+                };
             }
-            return match self.stage.get() {
-                Stage::Request if self.shared.forwarded.get() => self.go_on(place, Stage::Forwarded),
-                Stage::Request | Stage::Response => Action::Pause,
-                _ => Action::Continue,
-            };
         };
         match done.map(|response| response.0) {
-            Ok(Kind::Reply(reply)) => self.answer(reply),
+            Ok(Kind::Reply(reply)) => self.answer(*reply),
             Ok(Kind::Upstream { .. }) => self.go_on(place, Stage::Passed),
             Err(error) => self.failed(error, place),
         }
@@ -243,12 +259,14 @@ impl Exchange {
             Stage::Response => (&self.shared.response, MapType::HttpResponseHeaders, StreamType::Response),
             _ => return Action::Continue,
         };
-        if side.is_late() {
-            self.stage.set(held);
-            side.hook.take();
-            return self.failed(BodyMissed.into(), place);
+        if side.has_hook() {
+            if side.is_late() {
+                self.stage.set(held);
+                side.hook.take();
+                return self.failed(BodyMissed.into(), place);
+            }
+            side.prepare(map);
         }
-        side.prepare(map);
         if place == Place::Later
             && let Err(status) = host::continue_stream(stream)
         {

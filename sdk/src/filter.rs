@@ -72,6 +72,7 @@ pub trait Filter: Sized + 'static {
 pub(crate) trait Work {
     /// Makes the future. One that was there is dropped.
     fn start(&mut self, request: Request, next: Next);
+    /// A future that is done is dropped.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Response>>;
     /// Drops the future.
     fn clear(&mut self);
@@ -94,10 +95,12 @@ where
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Response>> {
-        match self.future.as_mut().as_pin_mut() {
-            Some(future) => future.poll(context),
-            None => Poll::Pending,
+        let Some(future) = self.future.as_mut().as_pin_mut() else { return Poll::Pending };
+        let done = future.poll(context);
+        if done.is_ready() {
+            self.future.set(None);
         }
+        done
     }
 
     fn clear(&mut self) {

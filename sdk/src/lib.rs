@@ -77,6 +77,8 @@ pub mod future;
 pub mod grpc;
 pub mod headers;
 mod host;
+mod ids;
+mod json;
 mod limit;
 pub mod log;
 pub mod metrics;

@@ -17,7 +17,6 @@
 
 use crate::host;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use tamis_abi::MetricType;
 
 /// Names that a VM makes with labels, at most. A name is never forgotten by the proxy, and each is a series in whatever
@@ -26,8 +25,16 @@ const MOST_LABELLED: usize = 1000;
 
 #[derive(Default)]
 struct Ids {
-    by_name: [BTreeMap<String, Option<u32>>; 3],
+    /// In order of kind and name; without an id where the host refused.
+    known: Vec<(MetricType, String, Option<u32>)>,
     labelled: usize,
+}
+
+impl Ids {
+    /// Where this name is, or would be.
+    fn find(&self, kind: MetricType, name: &str) -> Result<usize, usize> {
+        self.known.binary_search_by(|(k, n, _)| (*k, n.as_str()).cmp(&(kind, name)))
+    }
 }
 
 thread_local! {
@@ -37,12 +44,12 @@ thread_local! {
 /// The id of this name, defined once. A refusal is kept too.
 fn id(kind: MetricType, name: &str) -> Option<u32> {
     IDS.with_borrow_mut(|ids| {
-        let known = &mut ids.by_name[kind as usize];
-        if let Some(id) = known.get(name) {
-            return *id;
-        }
+        let at = match ids.find(kind, name) {
+            Ok(at) => return ids.known[at].2,
+            Err(at) => at,
+        };
         let id = host::define_metric(kind, name).ok();
-        known.insert(name.to_owned(), id);
+        ids.known.insert(at, (kind, name.to_owned(), id));
         id
     })
 }
@@ -64,7 +71,7 @@ fn spell(name: &str, labels: &[(&str, &str)], hide: bool) -> String {
 fn labelled(kind: MetricType, name: &str, labels: &[(&str, &str)]) -> Option<u32> {
     let mut full = spell(name, labels, false);
     let is_new = IDS.with_borrow_mut(|ids| {
-        let is_new = !ids.by_name[kind as usize].contains_key(&full);
+        let is_new = ids.find(kind, &full).is_err();
         ids.labelled += usize::from(is_new);
         is_new && ids.labelled > MOST_LABELLED
     });

@@ -4,9 +4,11 @@ use crate::body::Side;
 use crate::exchange::Exchange;
 use crate::{Request, Response, Result};
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 /// What the exchange and its parts know together.
 #[derive(Default)]
@@ -39,17 +41,40 @@ impl Shared {
 ///     next.run(two).await // `next` is gone
 /// }
 /// ```
-pub struct Next(pub(crate) Rc<Exchange>);
+///
+/// It holds nothing: the request knows its exchange.
+pub struct Next(PhantomData<Rc<()>>);
 
 impl Next {
-    /// Lets the request go on and waits for the response's headers.
+    pub(crate) fn new() -> Self {
+        Self(PhantomData)
+    }
+
+    /// Lets the request go on, once it is awaited, and waits for the response's headers.
     ///
     /// # Errors
     /// None today; a stream that ends early drops the future instead. Kept so that `?` stays right.
-    pub async fn run(self, request: Request) -> Result<Response> {
-        drop(request);
-        self.0.shared.forwarded.set(true);
-        poll_fn(|_| if self.0.shared.answered.get() { Poll::Ready(()) } else { Poll::Pending }).await;
-        Ok(Response::upstream(self.0))
+    pub fn run(self, request: Request) -> impl Future<Output = Result<Response>> {
+        // Nothing else of it is needed any more, and a future that does not hold it is moved for less.
+        Run(Some(request.into_exchange()))
+    }
+}
+
+/// The wait for the response.
+struct Run(Option<Rc<Exchange>>);
+
+impl Future for Run {
+    type Output = Result<Response>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(exchange) = &self.0 else { return Poll::Pending };
+        exchange.shared.forwarded.set(true);
+        if !exchange.shared.answered.get() {
+            return Poll::Pending;
+        }
+        match self.0.take() {
+            Some(exchange) => Poll::Ready(Ok(Response::upstream(exchange))),
+            None => Poll::Pending,
+        }
     }
 }

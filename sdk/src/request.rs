@@ -28,6 +28,10 @@ impl Request {
         Self { headers: Headers::live(MapType::HttpRequestHeaders), exchange }
     }
 
+    pub(crate) fn into_exchange(self) -> Rc<Exchange> {
+        self.exchange
+    }
+
     /// The headers, `:method`, `:path`, `:authority` and `:scheme` among them.
     pub fn headers(&self) -> &Headers {
         self.headers.set_here(self.exchange.has(MapType::HttpRequestHeaders));

@@ -26,8 +26,12 @@ use tamis_abi::MapType;
 pub struct Response(pub(crate) Kind);
 
 pub(crate) enum Kind {
-    Upstream { headers: Headers, exchange: Rc<Exchange> },
-    Reply(Reply),
+    Upstream {
+        headers: Headers,
+        exchange: Rc<Exchange>,
+    },
+    /// On the heap, so that the usual response is moved for less.
+    Reply(Box<Reply>),
 }
 
 impl Response {
@@ -117,6 +121,6 @@ impl Response {
 
 impl From<Reply> for Response {
     fn from(reply: Reply) -> Self {
-        Self(Kind::Reply(reply))
+        Self(Kind::Reply(Box::new(reply)))
     }
 }

@@ -141,7 +141,7 @@ impl RootState {
     }
 
     pub(crate) fn poll(&self) {
-        tasks::poll_settled(self.id, || {
+        let _ = tasks::poll_settled(self.id, || {
             let mut waiting = Vec::new();
             // Taken out, so that a task may start another one.
             let tasks = self.tasks.take();

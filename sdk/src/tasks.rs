@@ -1,9 +1,9 @@
 //! Who is to be polled: contexts by id, and the wakers that name them.
 
 use crate::host;
+use crate::ids::Ids;
 use crate::root::RootState;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -15,7 +15,7 @@ const SELF_WAKES: usize = 32;
 
 thread_local! {
     static READY: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
-    static LIVE: RefCell<BTreeMap<u32, Live>> = const { RefCell::new(BTreeMap::new()) };
+    static LIVE: RefCell<Ids<Live>> = const { RefCell::new(Ids::new()) };
     static CALLBACK: Cell<u32> = const { Cell::new(0) };
     static ROOT: Cell<u32> = const { Cell::new(0) };
     static CURRENT: Cell<u32> = const { Cell::new(0) };
@@ -88,34 +88,41 @@ pub(crate) fn keep_root(id: u32, root: &Rc<RootState>) {
 
 /// Forgets a context.
 pub(crate) fn forget(id: u32) {
-    let _ = LIVE.try_with(|live| live.borrow_mut().remove(&id));
+    let _ = LIVE.try_with(|live| live.borrow_mut().remove(id));
 }
 
-/// True when this context waits to be polled.
-pub(crate) fn is_ready(id: u32) -> bool {
-    READY.with_borrow(|ready| ready.contains(&id))
+/// What came of a poll.
+pub(crate) enum Polled<T> {
+    /// It is done.
+    Done(T),
+    /// It waits for somebody else.
+    Waits,
+    /// It woke itself too often and waits for the next event.
+    Again,
 }
 
 /// Polls until the task is done or waits for somebody else.
-pub(crate) fn poll_settled<T>(id: u32, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn poll_settled<T>(id: u32, mut poll: impl FnMut() -> Option<T>) -> Polled<T> {
     for _ in 0..SELF_WAKES {
         if let Some(done) = poll() {
-            return Some(done);
+            return Polled::Done(done);
         }
-        let woken = READY.with_borrow_mut(|ready| {
-            if ready.is_empty() {
-                return false;
-            }
-            let before = ready.len();
-            ready.retain(|other| *other != id);
-            ready.len() < before
-        });
-        if !woken {
-            return None;
+        if READY.with_borrow(Vec::is_empty) || !forget_wakes(id) {
+            return Polled::Waits;
         }
     }
     READY.with_borrow_mut(|ready| ready.push(id));
-    None
+    Polled::Again
+}
+
+/// True when this context was woken.
+#[cold]
+fn forget_wakes(id: u32) -> bool {
+    READY.with_borrow_mut(|ready| {
+        let before = ready.len();
+        ready.retain(|other| *other != id);
+        ready.len() < before
+    })
 }
 
 /// Polls everybody who was woken, each on its own context; afterwards the callback's context is back.
@@ -129,7 +136,7 @@ pub(crate) fn drain() {
 fn wake_up(woken: Vec<u32>) {
     // Wakes during this round wait for the next event, unless they come from a poll of their own.
     for id in woken {
-        let Some(found) = LIVE.with_borrow(|live| live.get(&id).cloned()) else { continue };
+        let Some(found) = LIVE.with_borrow(|live| live.get(id).cloned()) else { continue };
         // A context that the host no longer knows is skipped: its stream is gone.
         if CURRENT.get() != id && host::set_effective_context(id).is_err() {
             continue;

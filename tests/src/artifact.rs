@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use tamis_cli::build::{LINK_ARGUMENTS, link};
 
 /// The target that needs nothing of WASI.
 pub const PLAIN: &str = "wasm32-unknown-unknown";
@@ -12,13 +13,13 @@ pub const WASI: &str = "wasm32-wasip1";
 /// The profile that filters are shipped with.
 const PROFILE: &str = "filter";
 
-/// [`module`], linked as `tamis build` does it: the filter that ships.
+/// A filter as `tamis build` makes it: linked.
 ///
 /// # Errors
-/// As there.
+/// As [`module`].
 pub fn shipped(package: &str, target: &str) -> Result<PathBuf> {
-    let plain = module(package, target)?;
-    let linked = tamis_cli::build::link(&std::fs::read(&plain)?)?;
+    let plain = unlinked(package, target)?;
+    let linked = link(&std::fs::read(&plain)?)?.wasm;
     let path = plain.with_extension("linked.wasm");
     // Whole or not at all: several tests may want it at once.
     let made = tempfile::NamedTempFile::new_in(target_folder()?)?;
@@ -32,11 +33,25 @@ pub fn shipped(package: &str, target: &str) -> Result<PathBuf> {
 /// # Errors
 /// When the package does not build; a missing target is the likely reason, and the message says what to run.
 pub fn module(package: &str, target: &str) -> Result<PathBuf> {
+    cargo_build(package, target, &[])
+}
+
+/// A filter as `tamis build` has cargo make it, before it is linked; it loads and works as well.
+///
+/// # Errors
+/// As [`module`].
+pub fn unlinked(package: &str, target: &str) -> Result<PathBuf> {
+    cargo_build(package, target, LINK_ARGUMENTS)
+}
+
+fn cargo_build(package: &str, target: &str, arguments: &[&str]) -> Result<PathBuf> {
     let folder = target_folder()?;
     let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
         .args(["rustc", "--quiet", "--lib", "--crate-type", "cdylib", "--profile", PROFILE])
         .args(["--target", target, "-p", package, "--target-dir"])
         .arg(&folder)
+        .arg("--")
+        .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .output()
@@ -52,8 +67,8 @@ pub fn module(package: &str, target: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The header template for [`WASI`], built by cargo from a copy, since a package of its own writes a lock file. Not
-/// linked.
+/// The header template for [`WASI`], built by cargo from a copy, since a package of its own writes a lock file. As
+/// [`unlinked`].
 ///
 /// # Errors
 /// When it does not build.
@@ -71,12 +86,12 @@ pub fn template() -> Result<PathBuf> {
     std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
     let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
         .args(["rustc", "--quiet", "--lib", "--crate-type", "cdylib", "--release"])
-        .args(["--target", WASI, "--target-dir", "target"])
+        .args(["--target", WASI, "--target-dir", "target", "--"])
+        .args(LINK_ARGUMENTS)
         .envs([
             ("CARGO_PROFILE_RELEASE_LTO", "fat"),
             ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
             ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
-            ("CARGO_PROFILE_RELEASE_STRIP", "true"),
         ])
         .current_dir(&folder)
         .stdin(Stdio::null())

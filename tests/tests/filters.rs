@@ -50,7 +50,7 @@ fn every_filter_starts_in_envoy_and_lets_a_request_through() -> Result<()> {
 
 #[test]
 fn a_filter_refuses_a_configuration_that_it_does_not_know_and_envoy_does_not_start() -> Result<()> {
-    let wasm = artifact::module("header-routing", WASI)?;
+    let wasm = artifact::unlinked("header-routing", WASI)?;
     let filter = envoy::filter("bad", "bad", &wasm, r#"{"no-such-key": 1}"#, &json!({}));
     let refused = Envoy::start(&[envoy::listener("bad", &[filter], "none")], &[envoy::cluster("none", None)]);
     let error = format!("{:#}", anyhow::Error::from(refused.err().context("Envoy started")?));

@@ -1,7 +1,8 @@
 //! Finds filter packages through cargo and has cargo build them.
 
 use super::coverage;
-use super::{Built, Request, TARGET, gate, link, profile, section};
+use super::link::{self, link};
+use super::{Built, Request, TARGET, companion, gate, profile, section};
 use crate::failure::{Code, Failure, Result};
 use crate::plan::{Settings, read_file};
 use crate::ui::Ui;
@@ -125,24 +126,30 @@ impl Package {
         ui.status("Building", &format!("{} v{} for {target} ({profile})", self.name, self.version));
         let artifact = self.cargo_build(target, profile, request.coverage, ui)?;
         let mut wasm = read_file(&artifact)?;
+        let mut names = None;
         let mut max_size = request.max_size.or(self.settings.max_size.map(|b| b.0));
         if request.coverage {
             // It never ships, and linking moves code, so that its lines would no longer fit.
             max_size = None;
         } else {
-            wasm = link(&wasm).map_err(|e| {
+            let linked = link(&wasm).map_err(|e| {
                 Failure::because(Code::BuildFailed, format!("cannot link `{}`", self.name), e)
             })?;
+            (wasm, names) = (linked.wasm, linked.names);
+            if let Some(names) = names.take_if(|_| profile::keeps_names(&self.workspace, profile)) {
+                wasm = section::append(&wasm, "name", &names);
+            }
         }
         let wasm = section::embed(&wasm, &self.name, &self.version);
         gate(self, &wasm, max_size)?;
         let folder = self.target.join("tamis");
         let ending = if request.coverage { "coverage.wasm" } else { "wasm" };
         let path = folder.join(format!("{}.{ending}", self.name));
+        let cannot_write =
+            |e| Failure::because(Code::CannotWrite, format!("cannot write `{}`", path.display()), e);
         // Not over cargo's own file: that one is linked to what cargo thinks it built.
-        std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, &wasm)).map_err(|e| {
-            Failure::because(Code::CannotWrite, format!("cannot write `{}`", path.display()), e)
-        })?;
+        std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, &wasm)).map_err(cannot_write)?;
+        companion::write(&path, &wasm, names.as_deref()).map_err(cannot_write)?;
         Ok(Built {
             name: self.name.clone(),
             version: self.version.clone(),
@@ -166,6 +173,9 @@ impl Package {
         command.args(["--package", &self.name]);
         if !ui.verbose() {
             command.arg("--quiet");
+        }
+        if !coverage {
+            command.arg("--").args(link::ARGUMENTS);
         }
         command.current_dir(&self.folder).stdout(Stdio::piped());
         if profile == "release" {

@@ -4,19 +4,30 @@
 //! of `X`, `tamis.wants.X` says when the callback `X` is needed. One that does not is left as it is.
 
 mod graph;
+mod names;
+mod pointers;
+mod segments;
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context, Result, anyhow};
-use graph::Graph;
+use anyhow::{Context, Result, anyhow, ensure};
+use graph::{Graph, Node};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use wasm_encoder::reencode::{self, Reencode};
-use wasm_encoder::{CodeSection, ExportSection, Function, FunctionSection, ImportSection, Instruction};
-use wasm_encoder::{CustomSection, Module, NameMap, NameSection};
-use wasmparser::{ExternalKind, Name, Parser};
+use wasm_encoder::{
+    CodeSection, ConstExpr, CustomSection, DataSection, ElementSection, Elements, ExportSection,
+};
+use wasm_encoder::{FunctionSection, ImportSection, Module, NameMap, NameSection};
+use wasmparser::{DataKind, ElementItems, ElementKind, ExternalKind, Name, Operator, Parser};
+
+/// What cargo's `rustc` must be told, so that the linker says which numbers are addresses, and keeps the names.
+pub const ARGUMENTS: &[&str] = &["-Clink-arg=--emit-relocs", "-Cstrip=debuginfo"];
 
 /// A function with this before its name takes the place of the one with the name alone.
 const FOR: &str = "tamis.for.";
+/// As [`FOR`], by the name that the compiler gave, where nothing is left then that sets a panic hook or needs one.
+const LEAN: &str = "tamis.lean.";
 /// A function with this before a callback's name is called by whatever needs the callback.
 const WANTS: &str = "tamis.wants.";
 /// Functions of the sdk that are exported only so that they can be replaced.
@@ -25,23 +36,44 @@ const OWN: &str = "tamis_";
 const CALLBACK: &str = "proxy_on_";
 /// Looks like a callback and is the allocator.
 const ALLOCATOR: &str = "proxy_on_memory_allocate";
+/// The standard library's functions around panic hooks, as they end in Rust's second mangling (RFC 2603).
+const HOOKS: [&str; 3] =
+    ["3std9panicking8set_hook", "3std9panicking9take_hook", "3std9panicking15panic_with_hook"];
+
+/// A module that is ready, and what was set aside.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Linked {
+    /// The module, without names.
+    pub wasm: Vec<u8>,
+    /// The content of its name section, when the compiler left one.
+    pub names: Option<Vec<u8>>,
+}
 
 /// The module with its own callbacks and without what nothing reaches. The same bytes in give the same out.
 ///
 /// # Errors
 /// When the module cannot be read.
-pub fn link(wasm: &[u8]) -> Result<Vec<u8>> {
+pub fn link(wasm: &[u8]) -> Result<Linked> {
     let graph = Graph::read(wasm).context("the built module cannot be read")?;
-    if !graph.exports.keys().any(|name| name.starts_with(FOR)) {
-        return Ok(wasm.to_vec());
+    let is_ours = graph.exports.keys().any(|name| name.starts_with(FOR));
+    if !is_ours && graph.pointers.is_none() {
+        return names::aside(wasm);
     }
-    let mut linker = Linker::new(&graph);
+    let mut linker = Linker::new(&graph, is_ours)?;
     let mut module = Module::new();
     linker
         .parse_core_module(&mut module, Parser::new(0), wasm)
         .map_err(|e| anyhow!("{e}"))
         .context("the built module cannot be linked")?;
-    Ok(module.finish())
+    names::aside(&module.finish())
+}
+
+/// The number that an expression is, when it is one.
+fn constant(expression: &wasmparser::ConstExpr<'_>) -> Result<Option<u32>> {
+    Ok(match expression.get_operators_reader().read()? {
+        Operator::I32Const { value } => Some(value.cast_unsigned()),
+        _ => None,
+    })
 }
 
 /// What becomes of each function.
@@ -51,74 +83,91 @@ struct Linker<'g> {
     instead: BTreeMap<u32, u32>,
     /// From a function that stays to its new index, in order.
     kept: BTreeMap<u32, u32>,
-    /// Functions that are named but can never run: their bodies go.
-    stubs: BTreeSet<u32>,
+    /// Pieces of data that stay, and those that go.
+    data: [Vec<Range<u32>>; 2],
     /// The exports that stay.
     exports: BTreeSet<String>,
+    /// The module has callbacks of the sdk, so that those of the crate may go.
+    is_ours: bool,
     /// The function that the sections are at.
     at: u32,
 }
 
 impl<'g> Linker<'g> {
-    fn new(graph: &'g Graph) -> Self {
-        let by_name = |name: &str| graph.exports.get(name).copied();
-        let replaced = graph.exports.iter().filter_map(|(name, new)| {
-            let name = name.strip_prefix(FOR)?;
-            Some((name, by_name(name)?, *new))
-        });
-        let replaced: Vec<(&str, u32, u32)> = replaced.collect();
+    fn new(graph: &'g Graph, is_ours: bool) -> Result<Self> {
         let mut linker = Self {
             graph,
-            instead: replaced.iter().map(|(_, old, new)| (*old, *new)).collect(),
+            instead: BTreeMap::new(),
             kept: BTreeMap::new(),
-            stubs: BTreeSet::new(),
+            data: Default::default(),
             exports: BTreeSet::new(),
+            is_ours,
             at: 0,
         };
-        // Whoever calls one of these is the crate's dispatcher, which goes: a call of it says nothing.
-        let doors: BTreeSet<u32> =
-            replaced.iter().filter(|(name, ..)| name.starts_with(CALLBACK)).map(|(_, _, new)| *new).collect();
-        for name in graph.exports.keys() {
-            let is_ours = [FOR, WANTS, OWN].iter().any(|prefix| name.starts_with(prefix));
-            if !is_ours && (!name.starts_with(CALLBACK) || name == ALLOCATOR) {
-                linker.exports.insert(name.clone());
+        for (name, new) in &graph.exports {
+            if let Some(old) = name.strip_prefix(FOR).and_then(|name| graph.exports.get(name)) {
+                ensure!(graph.is_alike(*old, *new), "`{name}` is no function like the one that it replaces");
+                linker.instead.insert(*old, *new);
             }
         }
-        let mut reached = BTreeSet::new();
+        let mut reached = linker.settle();
+        if let Some(lean) = lean(graph) {
+            let plain = linker.instead.clone();
+            linker.instead.extend(lean);
+            let less = linker.settle();
+            let is_reached =
+                |hook: &&str| compiled(graph, hook).is_some_and(|f| less.contains(&Node::Function(f)));
+            if HOOKS.iter().any(|hook| is_reached(hook)) {
+                linker.instead = plain;
+                reached = linker.settle();
+            } else {
+                reached = less;
+            }
+        }
+        let functions = reached.iter().filter_map(|node| match node {
+            Node::Function(function) => Some(*function),
+            Node::Data(_) => None,
+        });
+        linker.kept = functions.zip(0..).collect();
+        for (piece, range) in (0..).zip(graph.pointers.iter().flat_map(|p| &p.data)) {
+            let [live, dead] = &mut linker.data;
+            if reached.contains(&Node::Data(piece)) { live } else { dead }.push(range.clone());
+        }
+        Ok(linker)
+    }
+
+    /// Chooses the exports and gives all that they reach. Each wanted callback may want more.
+    fn settle(&mut self) -> BTreeSet<Node> {
+        let graph = self.graph;
+        let goes = |name: &str| {
+            [FOR, LEAN, WANTS, OWN].iter().any(|prefix| name.starts_with(prefix))
+                || (name.starts_with(CALLBACK) && name != ALLOCATOR)
+        };
+        let names = graph.exports.keys();
+        self.exports = names.filter(|name| !self.is_ours || !goes(name)).cloned().collect();
         loop {
-            let names = linker.exports.iter().filter_map(|name| by_name(name));
-            let roots: Vec<u32> = names.chain(graph.roots.iter().copied()).collect();
-            reached = linker.reach(&roots, &doors, reached);
-            let wanted = replaced.iter().filter(|(name, ..)| {
+            let roots: Vec<u32> =
+                self.exports.iter().filter_map(|name| graph.exports.get(name)).copied().collect();
+            let reached = graph.reach(&roots, |function| self.resolve(function));
+            let is_reached = |name: String| {
+                graph.exports.get(&name).is_none_or(|wants| reached.contains(&Node::Function(*wants)))
+            };
+            let callbacks = graph.exports.keys().filter_map(|name| name.strip_prefix(FOR));
+            let wanted = callbacks.filter(|name| {
                 name.starts_with(CALLBACK)
-                    && by_name(&format!("{WANTS}{name}")).is_none_or(|wants| reached.contains(&wants))
+                    && graph.exports.contains_key(*name)
+                    && is_reached(format!("{WANTS}{name}"))
             });
-            let before = linker.exports.len();
-            linker.exports.extend(wanted.map(|(name, ..)| (*name).to_owned()));
-            if linker.exports.len() == before {
-                break;
+            let before = self.exports.len();
+            self.exports.extend(wanted.map(str::to_owned));
+            if self.exports.len() == before {
+                return reached;
             }
         }
-        // What the table of the dispatcher's functions still names.
-        let called = reached.iter().flat_map(|f| graph.calls(*f)).map(|f| linker.resolve(*f));
-        linker.stubs = called.filter(|f| doors.contains(f) && !reached.contains(f)).collect();
-        linker.kept = reached.union(&linker.stubs).copied().zip(0..).collect();
-        linker
     }
 
     fn resolve(&self, function: u32) -> u32 {
         self.instead.get(&function).copied().unwrap_or(function)
-    }
-
-    fn reach(&self, roots: &[u32], doors: &BTreeSet<u32>, mut reached: BTreeSet<u32>) -> BTreeSet<u32> {
-        let mut next: Vec<u32> = roots.iter().map(|f| self.resolve(*f)).collect();
-        while let Some(function) = next.pop() {
-            if reached.insert(function) {
-                let called = self.graph.calls(function).iter().map(|f| self.resolve(*f));
-                next.extend(called.filter(|f| !doors.contains(f)));
-            }
-        }
-        reached
     }
 
     /// True when the function that the sections are at stays; then they are at the next one.
@@ -126,6 +175,21 @@ impl<'g> Linker<'g> {
         self.at += 1;
         self.kept.contains_key(&(self.at - 1))
     }
+}
+
+/// What [`LEAN`] replaces: all of it or nothing, since another release of the standard library may differ.
+fn lean(graph: &Graph) -> Option<Vec<(u32, u32)>> {
+    let names = graph.exports.iter().filter_map(|(name, new)| Some((name.strip_prefix(LEAN)?, *new)));
+    let pair =
+        |(name, new)| compiled(graph, name).filter(|old| graph.is_alike(*old, new)).map(|old| (old, new));
+    names.map(pair).collect()
+}
+
+/// The function with this name of the compiler's, or with a path in Rust's second mangling that ends so.
+fn compiled(graph: &Graph, name: &str) -> Option<u32> {
+    let functions = &graph.pointers.as_ref()?.functions;
+    let ends = || functions.iter().find(|(known, _)| known.starts_with("_R") && known.ends_with(name));
+    functions.get(name).or_else(|| ends().map(|(_, function)| function)).copied()
 }
 
 impl Reencode for Linker<'_> {
@@ -187,27 +251,84 @@ impl Reencode for Linker<'_> {
     ) -> Result<(), reencode::Error<anyhow::Error>> {
         self.at = self.graph.imported;
         for body in section {
-            let (body, index) = (body?, self.at);
+            let body = body?;
             if self.step() {
-                if self.stubs.contains(&index) {
-                    let mut stub = Function::new([]);
-                    stub.instruction(&Instruction::Unreachable).instruction(&Instruction::End);
-                    code.function(&stub);
-                } else {
-                    self.parse_function_body(code, body)?;
-                }
+                self.parse_function_body(code, body)?;
             }
         }
         Ok(())
     }
 
-    /// Those of compilers speak of places in the code, which moved.
+    /// A table keeps the functions that stay, each at its place.
+    fn parse_element_section(
+        &mut self,
+        elements: &mut ElementSection,
+        section: wasmparser::ElementSectionReader<'_>,
+    ) -> Result<(), reencode::Error<anyhow::Error>> {
+        for element in section {
+            let element = element?;
+            let (ElementKind::Active { table_index, offset_expr }, ElementItems::Functions(functions)) =
+                (&element.kind, &element.items)
+            else {
+                self.parse_element(elements, element)?;
+                continue;
+            };
+            let Some(offset) = constant(offset_expr).map_err(reencode::Error::UserError)? else {
+                self.parse_element(elements, element)?;
+                continue;
+            };
+            let mut runs: Vec<(u32, Vec<u32>)> = Vec::new();
+            for (place, function) in (offset..).zip(functions.clone()) {
+                let Some(kept) = self.kept.get(&self.resolve(function?)).copied() else { continue };
+                match runs.last_mut() {
+                    Some((start, run)) if *start as usize + run.len() == place as usize => run.push(kept),
+                    _ => runs.push((place, vec![kept])),
+                }
+            }
+            for (place, run) in runs {
+                let offset = ConstExpr::i32_const(place.cast_signed());
+                elements.active(*table_index, &offset, Elements::Functions(run.into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Data keeps the pieces that stay, each at its place.
+    fn parse_data_section(
+        &mut self,
+        data: &mut DataSection,
+        section: wasmparser::DataSectionReader<'_>,
+    ) -> Result<(), reencode::Error<anyhow::Error>> {
+        for segment in section {
+            let segment = segment?;
+            let offset = match &segment.kind {
+                // Without addresses nothing is known of data; the code may name its segments.
+                DataKind::Active { memory_index: 0, offset_expr } if self.graph.pointers.is_some() => {
+                    constant(offset_expr).map_err(reencode::Error::UserError)?
+                }
+                _ => None,
+            };
+            let Some(offset) = offset else {
+                self.parse_data(data, segment)?;
+                continue;
+            };
+            let [live, dead] = &self.data;
+            for part in segments::parts(segment.data, offset, live, dead) {
+                let place = offset.cast_signed().wrapping_add(part.start as i32);
+                data.active(0, &ConstExpr::i32_const(place), segment.data[part].iter().copied());
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of compilers and linkers speak of places in the code, which moved.
     fn parse_custom_section(
         &mut self,
         module: &mut Module,
         section: wasmparser::CustomSectionReader<'_>,
     ) -> Result<(), reencode::Error<anyhow::Error>> {
-        if section.name().starts_with(".debug_") {
+        let of_linkers = [".debug_", "reloc.", "linking"];
+        if of_linkers.iter().any(|name| section.name().starts_with(name)) {
             return Ok(());
         }
         if let wasmparser::KnownCustom::Name(names) = section.as_known() {

@@ -1,16 +1,18 @@
 //! From a package to a wasm file that Envoy would load.
 
 mod cargo;
+mod companion;
 mod coverage;
 mod link;
 mod profile;
 mod section;
 
 pub use cargo::{Package, packages};
-pub use link::link;
+pub use link::{ARGUMENTS as LINK_ARGUMENTS, Linked, link};
 pub use section::SECTION;
 
 pub(crate) use cargo::target_installed;
+pub(crate) use companion::with_names;
 pub(crate) use coverage::is_own;
 
 use crate::failure::{Code, Failure, Result};

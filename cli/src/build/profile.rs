@@ -11,14 +11,24 @@ const WANTED: &[(&str, &str, &str)] = &[
     ("codegen-units", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     // A panic traps in any case; unwinding only adds code.
     ("panic", "CARGO_PROFILE_RELEASE_PANIC", "abort"),
-    // The name section is a third of a small module.
-    ("strip", "CARGO_PROFILE_RELEASE_STRIP", "true"),
 ];
 
 /// Variables for cargo: what neither the manifest of the workspace nor the environment sets already.
 pub(super) fn variables(workspace_root: &Path) -> Vec<(&'static str, &'static str)> {
     let manifest = std::fs::read_to_string(workspace_root.join("Cargo.toml")).unwrap_or_default();
     missing(&manifest).filter(|(name, _)| std::env::var_os(name).is_none()).collect()
+}
+
+/// True when the manifest says of this profile that names stay.
+pub(super) fn keeps_names(workspace_root: &Path, profile: &str) -> bool {
+    let manifest = std::fs::read_to_string(workspace_root.join("Cargo.toml")).unwrap_or_default();
+    says_keep(&manifest, profile)
+}
+
+fn says_keep(manifest: &str, profile: &str) -> bool {
+    let table: toml::Table = manifest.parse().unwrap_or_default();
+    let strip = table.get("profile").and_then(|p| p.get(profile)).and_then(|p| p.get("strip"));
+    strip.is_some_and(|s| s.as_bool() == Some(false) || matches!(s.as_str(), Some("none" | "debuginfo")))
 }
 
 fn missing(manifest: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -37,8 +47,7 @@ mod tests {
 
     #[test]
     fn what_the_package_says_is_left_alone() {
-        let names: Vec<_> =
-            missing("[profile.release]\nopt-level = \"s\"\nstrip = false\n").map(|(n, _)| n).collect();
+        let names: Vec<_> = missing("[profile.release]\nopt-level = \"s\"\n").map(|(n, _)| n).collect();
         assert_eq!(
             names,
             [
@@ -48,5 +57,17 @@ mod tests {
             ]
         );
         assert_eq!(missing("").count(), WANTED.len());
+    }
+
+    #[test]
+    fn names_stay_only_when_the_package_says_so() {
+        for (strip, keeps) in
+            [("false", true), ("'none'", true), ("'debuginfo'", true), ("true", false), ("'symbols'", false)]
+        {
+            let manifest = format!("[profile.release]\nstrip = {strip}\n");
+            assert_eq!(says_keep(&manifest, "release"), keeps, "{strip}");
+            assert!(!says_keep(&manifest, "other"));
+        }
+        assert!(!says_keep("", "release") && !says_keep("no manifest", "release"));
     }
 }

@@ -7,10 +7,15 @@ pub const SECTION: &str = "tamis.package";
 /// not know (WebAssembly core specification, "Custom Section").
 pub(super) fn embed(wasm: &[u8], name: &str, version: &str) -> Vec<u8> {
     let content = serde_json::json!({ "tamis": 1, "name": name, "version": version }).to_string();
+    append(wasm, SECTION, content.as_bytes())
+}
+
+/// The module with one more custom section.
+pub(super) fn append(wasm: &[u8], name: &str, content: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
-    leb128(SECTION.len(), &mut body);
-    body.extend_from_slice(SECTION.as_bytes());
-    body.extend_from_slice(content.as_bytes());
+    leb128(name.len(), &mut body);
+    body.extend_from_slice(name.as_bytes());
+    body.extend_from_slice(content);
     let mut out = Vec::with_capacity(wasm.len() + body.len() + 6);
     out.extend_from_slice(wasm);
     out.push(0);

@@ -104,7 +104,8 @@ impl FilterPlan {
             }
         };
         // Before counters are built in: a damaged module is told as ever.
-        let mut module = Module::load(engine, &bytes).map_err(|e| bad_module(&label, e))?;
+        let named = build::with_names(Path::new(&label), bytes.clone());
+        let mut module = Module::load(engine, &named).map_err(|e| bad_module(&label, e))?;
         let mut covered = None;
         if request.coverage {
             let with = cover(&label, &bytes, built.as_ref().map(|b| b.folder.as_path()));

@@ -8,7 +8,6 @@
 //! 0004-own-dispatcher.md.
 
 use crate::filter::Make;
-use crate::log;
 use crate::streams;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
@@ -18,6 +17,7 @@ use tamis_abi::{BufferType, LogLevel, MapType, MetricType, Status, StreamType};
 
 mod doors;
 mod kinds;
+mod panic;
 mod services;
 
 use doors::Call;
@@ -340,7 +340,7 @@ pub(crate) fn start_alone(make: Make) {
     unsafe {
         __wasm_call_ctors()
     };
-    std::panic::set_hook(Box::new(|panic| log::critical!("{panic}")));
+    panic::tamis_set_hook();
     streams::set_make(make);
 }
 

@@ -6,7 +6,7 @@ use super::lane::{Lane, Unread};
 use super::{Flow, HELD_LIMIT, HeldTooMuch, Piece, is_close};
 use crate::filter::{OnError, Stream};
 use crate::root::RootState;
-use crate::tasks::{WakeId, Woken};
+use crate::tasks::{Polled, WakeId, Woken};
 use crate::{Error, Result, host, log, tasks};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -126,9 +126,9 @@ impl Wire {
         });
         match done {
             // What it has not read passes.
-            Some(Ok(())) => self.stage.set(Stage::Passing),
-            Some(Err(error)) => return self.failed(error),
-            None => {}
+            Polled::Done(Ok(())) => self.stage.set(Stage::Passing),
+            Polled::Done(Err(error)) => return self.failed(error),
+            Polled::Waits | Polled::Again => {}
         }
         let goes = match self.stage.get() {
             Stage::New => {

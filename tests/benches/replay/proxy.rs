@@ -21,7 +21,7 @@ const TICKS: f64 = 100.0;
 
 /// The header template as it ships.
 pub(crate) fn template() -> Result<Guest> {
-    let wasm = tamis_cli::build::link(&std::fs::read(artifact::template()?)?)?;
+    let wasm = tamis_cli::build::link(&std::fs::read(artifact::template()?)?)?.wasm;
     let config = std::fs::read(tree::root().join("cli/templates/header/config.json"))?;
     Ok(Guest { name: "header template", wasm, config, changes: 2, promised: false })
 }

@@ -4,6 +4,7 @@ use super::{Answer, Delivery, Event, Refused};
 use crate::headermap::{MapKind, settle};
 use crate::stage::Desk;
 use std::time::Duration;
+use tamis_traffic::redact::show;
 use tamis_traffic::{Callout, CalloutKind, FaultKind, Headers, Message};
 
 /// Envoy's body of a callout that timed out.
@@ -94,7 +95,8 @@ impl Desk {
             CalloutKind::Resolve => "question for the name",
             _ => "call to cluster",
         };
-        let text = format!("nobody answers the {what} `{}`", callout.cluster);
+        let text = format!("nobody answers the {what} `{}`", show(callout.cluster.as_bytes()));
+        self.keep(text.len());
         self.fault(FaultKind::UnansweredCallout, Some(callout.filter), text);
     }
 }

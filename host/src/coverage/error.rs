@@ -1,6 +1,7 @@
 //! Why coverage cannot be taken.
 
 use std::fmt;
+use tamis_traffic::redact::show;
 
 /// Coverage cannot be taken of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +46,8 @@ impl fmt::Display for CoverageError {
             Self::NoOwnSources { seen: Some(file) } => {
                 write!(
                     f,
-                    "no line of the module comes from the filter's own sources, but for instance from `{file}`"
+                    "no line of the module comes from the filter's own sources, but for instance from `{}`",
+                    show(file.as_bytes())
                 )
             }
             Self::TooMuch { counters, limit } => {
@@ -59,7 +61,7 @@ impl std::error::Error for CoverageError {}
 
 impl From<wasmparser::BinaryReaderError> for CoverageError {
     fn from(error: wasmparser::BinaryReaderError) -> Self {
-        Self::Module { text: error.to_string() }
+        Self::Module { text: crate::engine::joined(&error.to_string()) }
     }
 }
 

@@ -89,3 +89,15 @@ fn counts_of_several_vms_add_up() {
     counters.clone().add(1, &[1, 0, 5]);
     assert_eq!((counters.of(1), counters.of(0)), (vec![2, 2, 5], vec![]));
 }
+
+#[test]
+fn an_error_is_one_line_whatever_the_module_says() {
+    let error = Covered::new(b"\x07\xed\x03\0", &|_| true).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("cannot read the module: magic header not detected: ") && !text.contains('\n'),
+        "{text}"
+    );
+    let error = CoverageError::NoOwnSources { seen: Some("a\nb".into()) };
+    assert!(error.to_string().ends_with(r"`a\nb`"), "{error}");
+}

@@ -97,7 +97,11 @@ fn config(count_fuel: bool) -> wasmtime::Config {
 
 /// An error and its causes as one lower-case line.
 pub(crate) fn one_line(error: &wasmtime::Error) -> String {
-    let text = format!("{error:#}");
+    joined(&format!("{error:#}"))
+}
+
+/// Lines of a text as one.
+pub(crate) fn joined(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !line.is_empty() {

@@ -18,6 +18,7 @@ pub(crate) use value::encode;
 use crate::profile::Profile;
 use std::borrow::Cow;
 use tamis_abi::Status;
+use tamis_traffic::redact::show;
 use tamis_traffic::select::Found;
 use tamis_traffic::{Attributes, Headers, Peer, PropertyValue, Protocol, Side};
 use value::{Kind, Message, Value};
@@ -113,7 +114,10 @@ fn walk<'a, 's>(mut segments: impl Iterator<Item = &'s [u8]>, view: &View<'a>) -
         if let Value::Proto(_, url) | Value::Unpacked(_, url) = value
             && !url.starts_with("type.googleapis.com/google.protobuf.")
         {
-            return Err(Missing::NotSupported(format!("a field of a property with type `{url}`")));
+            return Err(Missing::NotSupported(format!(
+                "a field of a property with type `{}`",
+                show(url.as_bytes())
+            )));
         }
         value = deeper(value, segment, view).ok_or(Status::NotFound)?;
     }

@@ -5,6 +5,7 @@ use super::{Missing, attributes};
 use crate::headermap::MapKind;
 use std::borrow::Cow;
 use tamis_abi::{Status, pairs};
+use tamis_traffic::redact::show;
 use tamis_traffic::{Headers, MessageValue, Peer, PropertyValue, message};
 
 /// What a segment of a path led to.
@@ -155,7 +156,10 @@ fn unpack<'a>(bytes: &'a [u8], url: &str) -> Result<&'a [u8], Missing> {
         [] if wrapper => Ok(bytes),
         // One short field 1.
         [0x0a, len, text @ ..] if wrapper && *len < 0x80 && usize::from(*len) == text.len() => Ok(text),
-        _ => Err(Missing::NotSupported(format!("a property with type `{url}` by way of the filter state"))),
+        _ => Err(Missing::NotSupported(format!(
+            "a property with type `{}` by way of the filter state",
+            show(url.as_bytes())
+        ))),
     }
 }
 

@@ -4,6 +4,7 @@ use super::Guest;
 use crate::world::LimitReached;
 use std::fmt;
 use tamis_traffic::FaultKind;
+use tamis_traffic::redact::show;
 use wasmtime::{Trap, WasmBacktrace};
 
 /// A callback did not return: the VM is dead.
@@ -87,5 +88,5 @@ fn place(error: &wasmtime::Error) -> String {
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
     let name = trace.frames().iter().find_map(|f| f.func_name().map(str::to_owned));
     // A name is what the module says, and may say anything.
-    name.map(|n| format!(" in `{}`", n.replace(char::is_control, " "))).unwrap_or_default()
+    name.map(|n| format!(" in `{}`", show(n.as_bytes()))).unwrap_or_default()
 }

@@ -123,5 +123,16 @@ fn a_name_in_a_trap_is_one_line() {
     let body = r#"(func $"a\nb" unreachable)
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (call $"a\nb") (i32.const 0))"#;
     let playback = play(&mut stage(body), &get());
-    assert!(playback.faults[0].text.ends_with(" in `a b`"), "{}", playback.faults[0].text);
+    assert!(playback.faults[0].text.ends_with(r" in `a\nb`"), "{}", playback.faults[0].text);
+}
+
+#[test]
+fn what_a_filter_made_up_is_one_short_line_of_a_fault() {
+    let body = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (i32.store8 (i32.const 300000) (i32.const 10))
+        (call $resolve (i32.const 300000) (i32.const 100000)) (i32.const 0))"#;
+    let playback = play(&mut stage(body), &get());
+    assert_eq!(faults(&playback), ["unanswered-callout"]);
+    let text = &playback.faults[0].text;
+    assert!(!text.contains('\n') && text.len() < 2_000, "{text}");
 }

@@ -59,3 +59,12 @@ impl Problem {
         self
     }
 }
+
+/// What an error repeats of a test may hold anything: control characters are escaped.
+pub(super) fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}

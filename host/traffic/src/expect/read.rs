@@ -2,7 +2,7 @@
 
 use super::answer;
 use super::check::{self, CHECK_KEYS};
-use super::error::{Located, Problem, Spot, TestError};
+use super::error::{Located, Problem, Spot, TestError, one_line};
 use super::fields::{Fields, word};
 use super::node::{self, Node, Value};
 use super::send;
@@ -53,7 +53,7 @@ impl TrafficTest {
         read(text).map_err(|problem| TestError {
             file: path.display().to_string(),
             at: problem.at,
-            problem: problem.text,
+            problem: one_line(problem.text),
             hint: problem.hint,
         })
     }

@@ -226,6 +226,14 @@ fn the_first_rule_that_covers_a_callout_answers_it() {
 }
 
 #[test]
+fn an_error_is_one_line_whatever_the_test_says() {
+    for text in ["filter: .\n\"a\\nb\": 1", "filter: .\nhost: { inject: \"a\\nb\" }"] {
+        let error = parse(text).unwrap_err();
+        assert!(error.problem.contains(r"`a\nb`") && !error.to_string().contains('\n'), "{error}");
+    }
+}
+
+#[test]
 fn errors_say_where_and_what_would_work() {
     #[track_caller]
     fn check(text: &str, want: &str, hint: Option<&str>) {

@@ -1,74 +1,58 @@
 //! Oracles of the fuzz targets: what must hold for any bytes.
 
-use std::io::Cursor;
-use tamis_traffic::{Exchange, Headers, read, write};
-
-/// Whatever decodes encodes to the same bytes again, and Envoy's limits hold.
-pub fn pairs(data: &[u8]) {
-    let Ok(pairs) = tamis_abi::pairs::decode(data) else { return };
-    let headers: Headers = pairs.collect();
-    assert!(headers.len() <= tamis_abi::pairs::MAX_PAIRS);
-    let mut again = vec![0; tamis_abi::pairs::encoded_len(headers.iter())];
-    let used = tamis_abi::pairs::encode(headers.iter(), &mut again);
-    assert_eq!(used, Some(again.len()));
-    // A count of zero is the one long form of nothing.
-    assert!(again == data || headers.is_empty());
-}
-
-/// Reads a capture of one format to its end. `head` is a first record that tells the format.
-///
-/// Every exchange is counted, its body pieces sum up, and our own form gives it back as it was.
-pub fn capture(head: &[u8], data: &[u8]) {
-    let bytes = [head, data].concat();
-    let Ok(mut reader) = read::from_reader(Cursor::new(bytes), &read::ReadOptions::default()) else { return };
-    let mut exchange = Exchange::default();
-    let mut taken = 0;
-    let mut out = write::JsonLines::new(Vec::new());
-    let mut first = None;
-    while let Ok(true) = reader.next(&mut exchange) {
-        taken += 1;
-        for message in [&exchange.request, &exchange.response].into_iter().filter_map(|m| m.get()) {
-            let sum: u64 = message.body.chunks.iter().map(|c| u64::from(*c)).sum();
-            assert!(message.body.chunks.is_empty() || sum == message.body.bytes.len() as u64);
-        }
-        out.write(&exchange).expect("a Vec takes everything");
-        first.get_or_insert_with(|| exchange.clone());
-    }
-    assert_eq!(reader.tally().taken, taken);
-    let Some(first) = first else { return };
-    let own = out.finish().expect("a Vec takes everything");
-    let mut reader =
-        read::from_reader(Cursor::new(own), &read::ReadOptions::default()).expect("our own form");
-    let mut again = Exchange::default();
-    assert!(reader.next(&mut again).expect("our own form"));
-    assert_eq!((&again.request, &again.response), (&first.request, &first.response));
-    assert_eq!(
-        (again.protocol, again.started, &again.attributes),
-        (first.protocol, first.started, &first.attributes)
-    );
-}
-
-/// Any bytes are a module or an error of one line.
+mod capture;
 #[cfg(feature = "host")]
-pub fn module(data: &[u8]) {
-    match tamis_host::inspect(data) {
-        Ok(facts) => assert_eq!(facts.size, data.len()),
-        Err(error) => assert!(!error.to_string().contains('\n')),
-    }
+mod guest;
+#[cfg(feature = "host")]
+mod host;
+#[cfg(feature = "host")]
+mod module;
+mod text;
+#[cfg(feature = "host")]
+mod words;
+
+pub use capture::{capture, pairs};
+#[cfg(feature = "host")]
+pub use host::host;
+#[cfg(feature = "host")]
+pub use module::{coverage, link, load, module};
+pub use text::{inject, select, traffic_test};
+
+use tamis_traffic::{Body, Exchange, Headers, Message, Slot};
+
+/// Errors are one line.
+fn one_line(error: &impl std::fmt::Display) {
+    let text = error.to_string();
+    assert!(!text.contains(['\n', '\r']), "{text:?}");
 }
 
-/// What passes the gate compiles or says in one line why not.
-#[cfg(feature = "host")]
-pub fn load(data: &[u8]) {
-    use std::sync::LazyLock;
-    use tamis_host::{Engine, EngineOptions, Module};
-    static ENGINE: LazyLock<Engine> =
-        LazyLock::new(|| Engine::new(&EngineOptions::default()).expect("an engine without a cache"));
-    // A parsed byte is compiled in microseconds; this bounds one input to a fraction of a second.
-    if data.len() > 64 << 10 {
-        return;
-    }
-    if let Err(error) = Module::load(&ENGINE, data) {
-        assert!(!error.to_string().contains('\n'));
+/// Pieces of a body sum up to it, or there are none.
+fn whole(body: &Body) {
+    let sum: u64 = body.chunks.iter().map(|c| u64::from(*c)).sum();
+    assert!(body.chunks.is_empty() || sum == body.bytes.len() as u64);
+}
+
+/// A request with a body and a response with one, for what needs something to look at.
+fn exchange() -> Exchange {
+    let message = |fields: &[(&str, &str)], body: &[u8]| {
+        let headers: Headers = fields.iter().copied().collect();
+        Message { headers, body: Body { bytes: body.to_vec(), ..Body::default() }, ..Message::default() }
+    };
+    let request = [
+        (":authority", "shop"),
+        (":path", "/cart?a=1"),
+        (":method", "POST"),
+        (":scheme", "http"),
+        ("x-in", "1"),
+        ("cookie", "a=b"),
+    ];
+    let response = [(":status", "200"), ("server", "up"), ("content-type", "text/plain")];
+    Exchange {
+        id: "one".into(),
+        request: Slot::some(message(&request, b"{\"a\":[1,2]}")),
+        response: Slot::some(message(&response, b"hello")),
+        started: Some(1_790_000_000_000_000_000),
+        duration: Some(3_000_000),
+        ..Exchange::default()
     }
 }

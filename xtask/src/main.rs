@@ -1,10 +1,11 @@
-//! Repository chores: `cargo xtask setup | test | demo | bench`.
+//! Repository chores: `cargo xtask setup | test | demo | bench | fuzz`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the terminal directly")]
 
 mod apt;
 mod bench;
 mod demo;
 mod envoy;
+mod fuzz;
 mod place;
 mod registry;
 mod run;
@@ -41,9 +42,20 @@ enum Chore {
     },
     /// Speed against the floor and against a real Envoy; prints ratios.
     Bench,
+    /// Throws shaped bytes at every parser and at the host. Fails with the first find.
+    Fuzz {
+        /// One target of `fuzz/`; all of them, one after another, unless said.
+        target: Option<String>,
+        /// Time for each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
 }
 
 fn main() -> Result<()> {
+    if let Some(compiled) = fuzz::compile() {
+        std::process::exit(compiled?.code().unwrap_or(1));
+    }
     let args = Args::parse();
     let place = Place::find()?;
     match args.chore {
@@ -58,5 +70,6 @@ fn main() -> Result<()> {
         Chore::Test => test::run(&place),
         Chore::Demo { rest } => demo::run(&place, &rest),
         Chore::Bench => bench::run(&place),
+        Chore::Fuzz { target, seconds } => fuzz::run(&place, target.as_deref(), seconds),
     }
 }

@@ -77,7 +77,7 @@ impl Answer {
     /// The answer as an HTTP call gets it: one in the terms of gRPC is what is on the wire.
     pub fn in_http(self) -> Self {
         let Self::Grpc(reply) = self else { return self };
-        let after = reply.after + reply.messages.iter().map(|m| m.after).sum::<Duration>();
+        let after = reply.messages.iter().fold(reply.after, |sum, m| sum.saturating_add(m.after));
         match (reply.to_wire(), reply.end) {
             (Some(message), _) => Self::Reply { message, after },
             (None, GrpcEnd::Reset) => Self::ResetMidBody { after },

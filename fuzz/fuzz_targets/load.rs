@@ -1,0 +1,5 @@
+//! Loading of modules, with compiling.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| tamis_fuzz::load(data));

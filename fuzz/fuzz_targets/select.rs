@@ -1,0 +1,5 @@
+//! Expressions: `--where`, and those of filters.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| tamis_fuzz::select(data));

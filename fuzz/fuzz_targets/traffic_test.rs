@@ -1,0 +1,5 @@
+//! Traffic tests in YAML.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| tamis_fuzz::traffic_test(data));

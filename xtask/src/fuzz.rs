@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Instant;
 
 /// What makes edges and comparisons seen by libFuzzer, and overflows panic; as `cargo fuzz` sets it.
 const FLAGS: [&str; 6] = [
@@ -92,7 +91,7 @@ fn one(folder: &Path, target: &Target, seconds: u64) -> Result<()> {
         .arg("--")
         .args([Some(&corpus), seeds.as_ref()].into_iter().flatten())
         .args([format!("-max_total_time={seconds}"), format!("-timeout={TIMEOUT}")])
-        .args(["-print_final_stats=1".to_owned(), format!("-artifact_prefix={}/", finds.display())])
+        .arg(format!("-artifact_prefix={}/", finds.display()))
         .env("RUSTC_WRAPPER", std::env::current_exe().context("this program has no file")?)
         .env(WRAPS, "1")
         .current_dir(folder);
@@ -104,21 +103,19 @@ fn one(folder: &Path, target: &Target, seconds: u64) -> Result<()> {
 fn watch(name: &str, command: &mut Command, finds: &Path) -> Result<()> {
     let mut child = command.stderr(Stdio::piped()).spawn().context("cannot start cargo")?;
     let lines = BufReader::new(child.stderr.take().context("cargo has no stderr")?).split(b'\n');
-    let (mut executions, mut began) = (None, None);
+    let mut done = None;
     for line in lines {
         let line = line.context("cannot read what the fuzzer says")?;
         let line = String::from_utf8_lossy(&line);
-        began.get_or_insert_with(Instant::now);
-        if let Some(number) = line.strip_prefix("stat::number_of_executed_units:") {
-            executions = number.trim().parse::<u64>().ok();
-        }
         eprintln!("{line}");
+        // `Done 1000 runs in 5 second(s)`
+        done = line.strip_prefix("Done ").map(str::to_owned).or(done);
     }
     let status = child.wait().context("cannot wait for cargo")?;
     if !status.success() {
         bail!("`{name}` ended with {status}; an input that broke something lies in {}", finds.display());
     }
-    let executions = executions.context("the fuzzer said nothing of its executions")?;
-    println!("fuzz: {name}: {executions} executions in {} s", began.map_or(0, |b| b.elapsed().as_secs()));
+    let done = done.context("the fuzzer did not say what it did")?;
+    println!("fuzz: {name}: {done}");
     Ok(())
 }

@@ -22,6 +22,9 @@ use tamis_traffic::{
 /// How much longer than a stream may stand still is waited for Envoy.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// No call for so long after the start: filters have made those that they begin with.
+const QUIET: Duration = Duration::from_millis(50);
+
 /// Envoys that one run may lose: a filter that crashes Envoy each time is known by then.
 const RESTARTS: u32 = 10;
 
@@ -65,7 +68,7 @@ impl Referee {
             cluster.hosts.then(|| Server::start(move |stream| service.serve(stream))).transpose()
         };
         let services = chain.clusters.iter().map(serve).collect::<Result<Vec<_>, _>>()?;
-        let envoy = launch(&chain, &upstream, &services)?;
+        let envoy = launch(&chain, &upstream, &services, &board)?;
         let dead = vec![false; chain.filters.len()];
         Ok(Self {
             envoy,
@@ -244,14 +247,19 @@ impl Referee {
         if self.restarts > RESTARTS {
             return Err(Error::Restarts(RESTARTS));
         }
-        self.envoy = launch(&self.chain, &self.upstream, &self.services)?;
+        self.envoy = launch(&self.chain, &self.upstream, &self.services, &self.board)?;
         self.dead.fill(false);
         self.life = Life::Serves;
         Ok(())
     }
 }
 
-fn launch(chain: &Chain, upstream: &Server, services: &[Option<Server>]) -> Result<Envoy, Error> {
+fn launch(
+    chain: &Chain,
+    upstream: &Server,
+    services: &[Option<Server>],
+    board: &Board,
+) -> Result<Envoy, Error> {
     let folder = tempfile::tempdir().map_err(Error::Folder)?;
     for (index, Filter { wasm, .. }) in chain.filters.iter().enumerate() {
         std::fs::write(folder.path().join(format!("{index}.wasm")), wasm).map_err(Error::Folder)?;
@@ -264,6 +272,10 @@ fn launch(chain: &Chain, upstream: &Server, services: &[Option<Server>]) -> Resu
     // What filters logged while they started belongs to no exchange.
     if !barrier(&envoy) {
         return Err(Error::Silent { what: "after its start", last: envoy.last() });
+    }
+    if !services.is_empty() {
+        // Neither do calls that they made meanwhile, on every thread of Envoy.
+        board.quiet(QUIET, GRACE);
     }
     envoy.written().take_log();
     Ok(envoy)

@@ -241,6 +241,21 @@ impl Board {
         state.callouts.clone()
     }
 
+    /// Waits until no service was called for so long, but not longer than `limit`.
+    pub(crate) fn quiet(&self, pause: Duration, limit: Duration) {
+        let end = Instant::now() + limit;
+        let mut state = self.lock();
+        loop {
+            let known = state.callouts.len();
+            let waited = self.bell.wait_timeout(state, pause).unwrap_or_else(|e| e.into_inner());
+            state = waited.0;
+            let quiet = waited.1.timed_out() && state.callouts.len() == known;
+            if quiet || Instant::now() > end {
+                return;
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }

@@ -29,6 +29,8 @@ pub(crate) fn rule(callout: &Callout) -> Answer {
 /// What is played. `ours` and `envoys` are the same answers, unless a test wants them to differ.
 pub(crate) struct Setup<'a> {
     pub(crate) names: &'a [&'a str],
+    /// What each does beside what a request asks of it.
+    pub(crate) script: &'a str,
     pub(crate) allowed: &'a [&'a str],
     pub(crate) buffer_limit: u32,
     /// A tree of properties.
@@ -42,6 +44,7 @@ impl Default for Setup<'_> {
     fn default() -> Self {
         Self {
             names: &["a"],
+            script: "",
             allowed: &[],
             buffer_limit: 1 << 20,
             proxy: serde_json::json!({}),
@@ -73,7 +76,7 @@ impl Both {
         let (mut specs, mut filters) = (Vec::new(), Vec::new());
         for name in setup.names {
             let mut spec = FilterSpec::new(*name, module.clone());
-            spec.config = name.as_bytes().to_vec();
+            spec.config = [*name, setup.script].join(" | ").into_bytes();
             spec.vm_id = format!("vm-{name}");
             spec.allowed_capabilities = setup.allowed.iter().map(|name| (*name).to_owned()).collect();
             filters.push(Filter {

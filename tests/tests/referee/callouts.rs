@@ -90,6 +90,23 @@ fn clusters_that_are_unknown_or_empty_do_not_start_a_call() -> Result<()> {
     Ok(())
 }
 
+/// Envoy starts a filter on its main thread and on its worker, and a canary before (docs/envoy.md 1.5): what it calls then
+/// belongs to no exchange.
+#[test]
+fn calls_while_filters_start_belong_to_no_exchange() -> Result<()> {
+    let script = "conf: call idp 500 :method=GET,:path=/late,:authority=a -";
+    let setup = Setup { script, ours: Box::new(answer), envoys: Box::new(answer), ..Setup::default() };
+    let mut both = Both::with(setup)?;
+    let ask = "rqh: call idp 500 :method=GET,:path=/plain,:authority=a -; ret 1 | call: eff last; cont 0";
+    for script in ["", ask] {
+        let (lines, playback) = both.play(&exchange(Protocol::Http11, script, &[]))?;
+        let lines: Vec<_> = lines.into_iter().filter(|line| !line.starts_with("log line")).collect();
+        assert_eq!((lines, playback.outcome), (Vec::new(), Outcome::Forwarded));
+        assert_eq!(playback.callouts.len(), usize::from(!script.is_empty()), "{:?}", playback.callouts);
+    }
+    Ok(())
+}
+
 /// What both engines are told of a service must be the same; where it is not, that is found.
 #[test]
 fn another_answer_on_one_side_is_a_disagreement() -> Result<()> {

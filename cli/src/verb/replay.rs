@@ -22,6 +22,10 @@ use tamis_traffic::redact::Secrets;
 pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
     let select = Select::new(&args.select)?;
     let faults = Faults::read(&args.inject)?;
+    if args.coverage.is_some() && args.engine == EngineArg::Envoy {
+        let failure = Failure::new(Code::Usage, "a real Envoy does not count coverage");
+        return Err(failure.hint("with `--engine both` the test host counts, and Envoy plays beside it"));
+    }
     let plans = plans(args)?;
     // Before anything is built: a wrong path should not cost a minute.
     let mut reader = open(&args.captures)?;
@@ -37,15 +41,9 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
         _ => Settings::default(),
     };
     let mut host = HostPlan::resolve(&args.host, &settings)?;
-    if args.engine != EngineArg::Wasmtime {
-        if args.coverage.is_some() && args.engine == EngineArg::Envoy {
-            let failure = Failure::new(Code::Usage, "a real Envoy does not count coverage");
-            return Err(failure.hint("with `--engine both` the test host counts, and Envoy plays beside it"));
-        }
-        if host.clock != Clock::Recorded {
-            ui.warn("Envoy lives in present time: `--clock` has no effect");
-            host.clock = Clock::Recorded;
-        }
+    if args.engine != EngineArg::Wasmtime && host.clock != Clock::Recorded {
+        ui.warn("Envoy lives in present time: `--clock` has no effect");
+        host.clock = Clock::Recorded;
     }
     let (mut specs, mut covered) = (Vec::new(), Vec::new());
     let (mut filters, mut theirs) = (Vec::new(), Vec::new());

@@ -21,6 +21,9 @@ pub struct ReplayArgs {
     /// A chain of filters as YAML
     #[arg(long, value_name = "FILE", conflicts_with_all = ["filter", "config"], env = "TAMIS_CHAIN")]
     pub chain: Option<PathBuf>,
+    /// Envoy's `root_id` of the filter: which one of a module that has several [default: the package's `root-id`]
+    #[arg(long, value_name = "NAME", conflicts_with = "chain")]
+    pub root_id: Option<String>,
     /// Recorded traffic of the services that filters call: answers their HTTP and gRPC calls; may be repeated
     #[arg(long, value_name = "CAPTURE")]
     pub callouts: Vec<PathBuf>,

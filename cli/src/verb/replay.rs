@@ -135,12 +135,18 @@ fn plans(args: &ReplayArgs) -> Result<Vec<FilterPlan>> {
         return plan::Chain::read(path);
     }
     let config = |text: &Option<String>| text.as_deref().map(config_bytes).transpose();
+    let root_id = args.root_id.clone();
     if args.filters.is_empty() {
-        return Ok(vec![FilterPlan { config: config(&args.package_config)?, ..FilterPlan::default() }]);
+        let config = config(&args.package_config)?;
+        return Ok(vec![FilterPlan { config, root_id, ..FilterPlan::default() }]);
+    }
+    if root_id.is_some() && args.filters.len() > 1 {
+        let failure = Failure::new(Code::Usage, "`--root-id` is for one filter, and there are several");
+        return Err(failure.hint("a file for `--chain` gives each filter its own `root-id`"));
     }
     let plan = |(filter, text): &(String, Option<String>)| {
         let source = Source::find(Path::new(filter))?;
-        Ok(FilterPlan { config: config(text)?, ..FilterPlan::new(source) })
+        Ok(FilterPlan { config: config(text)?, root_id: root_id.clone(), ..FilterPlan::new(source) })
     };
     args.filters.iter().map(plan).collect()
 }

@@ -124,6 +124,9 @@ impl Referee {
     ) -> Result<bool, Error> {
         playback.clear();
         self.revive()?;
+        if exchange.events.is_some() {
+            return refuse(playback, FaultKind::NotSupported, "a TCP connection is not sent through Envoy");
+        }
         let Some(request) = exchange.request.get() else {
             refuse(playback, FaultKind::NotPlayable, "the recording has no request");
             return Ok(false);

@@ -49,10 +49,14 @@ impl Stage {
         StageBuilder::new(engine)
     }
 
-    /// Plays one exchange through the chain. The recorded response plays the upstream.
+    /// Plays one exchange through the chain. The recorded response plays the upstream. One that is a TCP connection is
+    /// played as one, see [`play_connection`](Self::play_connection).
     ///
     /// Never fails and never panics: whatever goes wrong is a [`Fault`](tamis_traffic::Fault) of the playback.
     pub fn play(&mut self, exchange: &Exchange, playback: &mut Playback) {
+        if let Some(connection) = exchange.connection() {
+            return self.play_connection(&connection, playback);
+        }
         self.open(exchange.started, playback);
         if self.inject.is_some() {
             self.play_injected(exchange, playback);

@@ -1,8 +1,8 @@
 //! One request and its response, as recorded.
 
-use crate::{Blank, Headers, Slot};
+use crate::{Blank, Connection, Event, Headers, Party, Slot};
 
-/// One request and its response. Either half may be missing: a tap that sits behind the filter which
+/// One request and its response, or one TCP connection. Either half may be missing: a tap that sits behind the filter which
 /// answered has no request, a client that left has no response.
 ///
 /// Made to be filled again and again: [`Exchange::clear`] keeps the memory.
@@ -36,6 +36,8 @@ pub struct Exchange {
     pub provenance: Provenance,
     /// What is known to be missing.
     pub gaps: Vec<Gap>,
+    /// What either side sent, when this is a TCP connection: [`Exchange::connect`].
+    pub events: Option<Vec<Event>>,
 }
 
 impl Exchange {
@@ -52,6 +54,35 @@ impl Exchange {
             gaps: std::mem::take(&mut self.gaps),
             ..Self::default()
         };
+    }
+
+    /// Makes it a TCP connection. The halves have no headers then; their bodies are all that the client and the
+    /// upstream sent.
+    pub fn connect(&mut self, events: Vec<Event>) {
+        for (from, slot) in [(Party::Client, &mut self.request), (Party::Upstream, &mut self.response)] {
+            let body = &mut slot.fill().body;
+            for event in events.iter().filter(|event| event.from == from && !event.bytes.is_empty()) {
+                body.bytes.extend_from_slice(&event.bytes);
+                body.chunks.push(u32::try_from(event.bytes.len()).unwrap_or(u32::MAX));
+            }
+        }
+        self.events = Some(events);
+    }
+
+    /// The TCP connection, when it is one.
+    pub fn connection(&self) -> Option<Connection> {
+        let events = self.events.as_ref()?;
+        let last = events.last().map_or(0, |event| event.at);
+        Some(Connection {
+            id: self.id.clone(),
+            started: self.started,
+            duration: self.duration.unwrap_or(last).max(last),
+            events: events.clone(),
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            upstream: self.upstream.clone(),
+            attributes: self.attributes.clone(),
+        })
     }
 
     /// The response status, when the response half is there and names one.

@@ -1,6 +1,6 @@
 //! The names of our own capture form, shared by its reader, its writer and its schema.
 
-use crate::{Gap, Protocol, Provenance, Side};
+use crate::{Gap, Party, Protocol, Provenance, Side};
 
 /// The version that is written, and the newest that is read. It is the first field of each line, so that
 /// files can be cut and joined by line.
@@ -27,6 +27,8 @@ pub(crate) const GAPS: [(Gap, &str); 6] = [
     (Gap::Unfinished, "unfinished"),
     (Gap::LateHeaders, "late-headers"),
 ];
+
+pub(crate) const PARTIES: [(Party, &str); 2] = [(Party::Client, "client"), (Party::Upstream, "upstream")];
 
 /// The name of a value; none for the default, which is left out.
 pub(crate) fn name<T: PartialEq>(names: &[(T, &'static str)], value: &T) -> Option<&'static str> {

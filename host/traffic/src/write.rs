@@ -1,8 +1,8 @@
 //! Writes captures in our own form: JSON lines, see [`crate::schema`].
 
 use crate::encode::{base64, rfc3339};
-use crate::own::{self, GAPS, PROTOCOLS, PROVENANCES, SIDES, VERSION};
-use crate::{Attributes, Body, Exchange, Headers, Message, Peer};
+use crate::own::{self, GAPS, PARTIES, PROTOCOLS, PROVENANCES, SIDES, VERSION};
+use crate::{Attributes, Body, Event, Exchange, Headers, Message, Peer};
 use serde::Serialize;
 use serde::ser::{SerializeSeq as _, Serializer};
 use std::io::{self, Write};
@@ -70,6 +70,18 @@ struct Line<'a> {
     request: Option<MessageOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<MessageOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<Vec<EventOut<'a>>>,
+}
+
+#[derive(Serialize)]
+struct EventOut<'a> {
+    at_ns: u64,
+    from: &'static str,
+    #[serde(skip_serializing_if = "Bytes::is_empty")]
+    bytes: Bytes<'a>,
+    #[serde(skip_serializing_if = "is_false")]
+    end: bool,
 }
 
 #[derive(Serialize)]
@@ -144,6 +156,8 @@ impl Serialize for Fields<'_> {
 
 impl<'a> Line<'a> {
     fn of(exchange: &'a Exchange) -> Self {
+        // Those of a connection are its events once more.
+        let messages = exchange.events.is_none().then_some(());
         Self {
             tamis: VERSION,
             id: &exchange.id,
@@ -157,9 +171,17 @@ impl<'a> Line<'a> {
             destination: exchange.destination.as_ref().map(PeerOut::of),
             upstream: exchange.upstream.as_ref().map(PeerOut::of),
             attributes: AttributesOut::of(&exchange.attributes),
-            request: exchange.request.get().map(MessageOut::of),
-            response: exchange.response.get().map(MessageOut::of),
+            request: messages.and(exchange.request.get()).map(MessageOut::of),
+            response: messages.and(exchange.response.get()).map(MessageOut::of),
+            connection: exchange.events.as_deref().map(|events| events.iter().map(EventOut::of).collect()),
         }
+    }
+}
+
+impl<'a> EventOut<'a> {
+    fn of(event: &'a Event) -> Self {
+        let from = own::name(&PARTIES, &event.from).unwrap_or_default();
+        Self { at_ns: event.at, from, bytes: Bytes(&event.bytes), end: event.end }
     }
 }
 

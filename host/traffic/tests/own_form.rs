@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tamis_traffic::write::JsonLines;
 use tamis_traffic::{
-    Attributes, Body, Exchange, Gap, Headers, Message, Peer, Place, Protocol, Provenance, Side, Skip, Slot,
-    schema,
+    Attributes, Body, Event, Exchange, Gap, Headers, Message, Party, Peer, Place, Protocol, Provenance, Side,
+    Skip, Slot, schema,
 };
 
 fn write(all: &[Exchange]) -> Vec<u8> {
@@ -77,12 +77,31 @@ fn wrong_lines_fail_the_schema_and_the_reader() {
         r#"{"tamis":1,"gaps":["hole"]}"#,
         r#"{"tamis":1,"request":{"headers":[["a"]]}}"#,
         r#"{"tamis":1,"request":{"headers":[],"body":{"hex":"00"}}}"#,
+        r#"{"tamis":1,"connection":[{"from":"server"}]}"#,
+        r#"{"tamis":1,"connection":[{"bytes":"a"}]}"#,
     ] {
         assert!(holds(&schema, &schema, &serde_json::from_str(wrong).unwrap()).is_err(), "{wrong}");
         let (all, tally) = read_bytes(format!("{wrong}\n").as_bytes());
         assert!(all.is_empty());
         assert_eq!(tally.skipped[&Skip::Malformed].count, 1, "{wrong}");
     }
+}
+
+/// What a connection can not have been, beyond what a schema can say.
+#[test]
+fn connections_that_contradict_themselves_are_malformed() {
+    for wrong in [
+        r#"{"tamis":1,"connection":[{"at_ns":2,"from":"client"},{"at_ns":1,"from":"client"}]}"#,
+        r#"{"tamis":1,"connection":[{"from":"client","end":true},{"from":"client","bytes":"a"}]}"#,
+        r#"{"tamis":1,"connection":[],"request":{"headers":[]}}"#,
+    ] {
+        let (all, tally) = read_bytes(format!("{wrong}\n").as_bytes());
+        assert!(all.is_empty());
+        assert_eq!(tally.skipped[&Skip::Malformed].count, 1, "{wrong}");
+    }
+    let (all, _) = read_bytes(br#"{"tamis":1,"connection":[{"at_ns":5,"from":"client","bytes":"a"}]}"#);
+    let connection = all[0].connection().expect("a connection");
+    assert_eq!((connection.events.len(), connection.duration), (1, 5));
 }
 
 /// Lines of a newer version are counted, not guessed at.
@@ -182,9 +201,30 @@ fn exchange() -> impl Strategy<Value = Exchange> {
                     attributes,
                     provenance,
                     gaps,
+                    events: None,
                 }
             },
         )
+}
+
+/// Reads of either side, until both have ended.
+fn connection() -> impl Strategy<Value = Exchange> {
+    let read = (0..5_u64, any::<bool>(), bytes(), any::<bool>());
+    (exchange(), vec(read, 0..6)).prop_map(|(mut exchange, reads)| {
+        exchange.request.clear();
+        exchange.response.clear();
+        let (mut at, mut ended, mut events) = (0, [false; 2], Vec::new());
+        for (later, client, bytes, end) in reads {
+            let from = if client { Party::Client } else { Party::Upstream };
+            at += later;
+            if !ended[from as usize] {
+                ended[from as usize] = end;
+                events.push(Event { at, from, bytes, end });
+            }
+        }
+        exchange.connect(events);
+        exchange
+    })
 }
 
 proptest! {
@@ -192,7 +232,7 @@ proptest! {
 
     /// Whatever an exchange holds, it comes back.
     #[test]
-    fn what_is_written_reads_back_equal(all in vec(exchange(), 1..4)) {
+    fn what_is_written_reads_back_equal(all in vec(prop_oneof![exchange(), connection()], 1..4)) {
         let text = write(&all);
         let schema = schema::capture();
         for line in text.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {

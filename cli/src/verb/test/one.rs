@@ -186,6 +186,9 @@ impl Runner {
         if let Some(name) = &filter.name {
             spec.name.clone_from(name);
         }
+        if let Some(root_id) = &filter.root_id {
+            spec.root_id.clone_from(root_id);
+        }
         spec.allowed_capabilities.clone_from(&filter.allowed_capabilities);
         if let Some(Located { value, .. }) = test.host.allow_on_headers_stop_iteration {
             spec.allow_on_headers_stop_iteration = value;

@@ -24,6 +24,8 @@ pub struct Check {
     pub reply: Option<ReplyWanted>,
     /// What the upstream must get.
     pub upstream: Option<UpstreamWanted>,
+    /// Whether a filter, or its policy, closes the stream or the connection.
+    pub closed: Option<bool>,
     /// What one exchange may cost, all filters together.
     pub cost: Cost,
     /// What the filters must log.
@@ -109,9 +111,9 @@ pub enum LogsWanted {
 }
 
 pub(super) const CHECK_KEYS: &[&str] =
-    &["name", "where", "count", "faults", "reply", "upstream", "cost", "logs"];
+    &["name", "where", "count", "faults", "reply", "upstream", "closed", "cost", "logs"];
 /// What a sent exchange may expect: it is alone, so there is nothing to select or count.
-pub(super) const SENT_CHECK_KEYS: &[&str] = &["faults", "reply", "upstream", "cost", "logs"];
+pub(super) const SENT_CHECK_KEYS: &[&str] = &["faults", "reply", "upstream", "closed", "cost", "logs"];
 pub(super) const REPLY_KEYS: &[&str] = &["status", "grpc_status", "headers", "trailers", "body"];
 pub(super) const UPSTREAM_KEYS: &[&str] = &["method", "path", "headers", "body"];
 pub(super) const COST_KEYS: &[&str] = &["fuel", "host_calls", "memory_grown"];
@@ -127,6 +129,7 @@ pub(super) fn read(node: &Node, name: String, keys: &[&str], file: &str) -> Resu
         faults: fields.read("faults", faults)?,
         reply: fields.read("reply", |node| reply(node, file))?,
         upstream: fields.read("upstream", |node| upstream(node, file))?,
+        closed: fields.read("closed", flag)?,
         cost: fields.read("cost", cost)?.unwrap_or_default(),
         logs: fields.read("logs", |node| logs(node, file))?,
     };
@@ -134,6 +137,7 @@ pub(super) fn read(node: &Node, name: String, keys: &[&str], file: &str) -> Resu
         || check.faults.is_some()
         || check.reply.is_some()
         || check.upstream.is_some()
+        || check.closed.is_some()
         || check.cost != Cost::default()
         || check.logs.is_some();
     if !asks {
@@ -220,6 +224,13 @@ fn upstream(node: &Node, file: &str) -> Result<UpstreamWanted, Problem> {
     }
     headers.extend(fields.read("headers", |node| matchers(node, file))?.unwrap_or_default());
     Ok(UpstreamWanted::Like { headers, body: fields.read("body", |node| Matcher::read(node, file))? })
+}
+
+fn flag(node: &Node) -> Result<bool, Problem> {
+    match node.value {
+        Value::Bool(value) => Ok(value),
+        _ => Err(node.expected("`true` or `false`")),
+    }
 }
 
 fn matchers(node: &Node, file: &str) -> Result<Vec<FieldMatcher>, Problem> {

@@ -35,6 +35,13 @@ pub(super) fn judge(check: &Check, exchange: &Exchange, playback: &Playback, out
     if let Some(wanted) = &check.upstream {
         upstream(wanted, exchange, playback, out);
     }
+    if let Some(wanted) = check.closed {
+        let word = |closed| if closed { "closed" } else { "not closed" };
+        let closed = playback.outcome == Outcome::Reset;
+        if closed != wanted {
+            push(out, "stream", word(wanted), word(closed));
+        }
+    }
     cost(&check.cost, playback, out);
     if let Some(wanted) = &check.logs {
         logs(wanted, playback, out);

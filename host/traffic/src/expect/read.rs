@@ -16,8 +16,8 @@ use std::time::Duration;
 pub const MAX_TEST_BYTES: usize = 1 << 20;
 
 pub(super) const TOP_KEYS: &[&str] =
-    &["filter", "config", "chain", "capture", "host", "callouts", "expect", "send"];
-pub(super) const CHAIN_KEYS: &[&str] = &["name", "filter", "config", "allowed_capabilities"];
+    &["filter", "config", "root_id", "chain", "capture", "host", "callouts", "expect", "send"];
+pub(super) const CHAIN_KEYS: &[&str] = &["name", "filter", "config", "root_id", "allowed_capabilities"];
 pub(super) const HOST_KEYS: &[&str] = &[
     "profile",
     "clock",
@@ -80,9 +80,11 @@ fn read(text: &str) -> Result<TrafficTest, Problem> {
                 .hint("`filter: .` tests the package that the test belongs to"));
         }
     };
-    if let (Some(_), Some(config)) = (fields.get("chain"), fields.get("config")) {
-        return Err(Problem::new(config.at, "`config` stands beside `chain`")
-            .hint("give each filter of the chain its own `config`"));
+    for key in ["config", "root_id"] {
+        if let (Some(_), Some(own)) = (fields.get("chain"), fields.get(key)) {
+            return Err(Problem::new(own.at, format!("`{key}` stands beside `chain`"))
+                .hint(format!("give each filter of the chain its own `{key}`")));
+        }
     }
     let test = TrafficTest {
         chain,
@@ -126,6 +128,7 @@ fn filter(fields: &Fields<'_>) -> Result<FilterRef, Problem> {
         name: fields.read("name", |node| node.as_text("a name").map(str::to_owned))?,
         filter: located(fields.need("filter", "a filter of `chain`")?)?,
         config: fields.read("config", config)?.unwrap_or_default(),
+        root_id: fields.read("root_id", |node| node.as_text("a root_id").map(str::to_owned))?,
         allowed_capabilities: fields.read("allowed_capabilities", names)?.unwrap_or_default(),
     })
 }

@@ -5,9 +5,12 @@ use super::error::Problem;
 use super::fields::{Fields, named};
 use super::node::{Node, Value};
 use super::test::Sent;
-use crate::{Exchange, Headers, Message, Protocol, Provenance, Slot};
+use crate::{Event, Exchange, Headers, Message, Party, Protocol, Provenance, Slot};
 
-pub(super) const SEND_KEYS: &[&str] = &["name", "request", "response", "expect"];
+pub(super) const SEND_KEYS: &[&str] = &["name", "request", "response", "connection", "expect"];
+pub(super) const EVENT_KEYS: &[&str] = &["client", "upstream"];
+/// Time between two steps of a connection, nanoseconds: callouts that are answered at once come between.
+const STEP_NANOS: u64 = 1_000_000;
 pub(super) const REQUEST_KEYS: &[&str] =
     &["method", "path", "authority", "scheme", "protocol", "headers", "body", "trailers"];
 pub(super) const RESPONSE_KEYS: &[&str] = &["status", "headers", "trailers", "body"];
@@ -18,6 +21,9 @@ pub(super) fn read_all(node: &Node, file: &str) -> Result<Vec<Sent>, Problem> {
 
 fn read(node: &Node, number: u64, file: &str) -> Result<Sent, Problem> {
     let fields = Fields::of(node, "an exchange of `send`", SEND_KEYS)?;
+    if let Some(events) = fields.get("connection") {
+        return connection(node, &fields, events, number, file);
+    }
     let (request, protocol) = request(fields.need("request", "an exchange of `send`")?, file)?;
     let response = match fields.get("response") {
         Some(node) => response(&Fields::of(node, "`response`", RESPONSE_KEYS)?, file)?,
@@ -37,6 +43,44 @@ fn read(node: &Node, number: u64, file: &str) -> Result<Sent, Problem> {
     // It has no number in any capture; the line is that of the test.
     exchange.place.line = Some(node.at.line.into());
     Ok(Sent { exchange, check })
+}
+
+/// The steps of a connection, a millisecond apart.
+fn connection(
+    node: &Node,
+    fields: &Fields<'_>,
+    events: &Node,
+    number: u64,
+    file: &str,
+) -> Result<Sent, Problem> {
+    if let Some(other) = fields.get("request").or(fields.get("response")) {
+        return Err(Problem::new(other.at, "`connection` stands alone, without `request` and `response`"));
+    }
+    let name = fields.read("name", |node| node.as_text("a name").map(str::to_owned))?;
+    let name = name.unwrap_or(format!("send {number}: a connection"));
+    let check = check::read(fields.need("expect", "an exchange of `send`")?, name, SENT_CHECK_KEYS, file)?;
+    let event = |(index, node)| event(node, index as u64 * STEP_NANOS, file);
+    let events = events.items().iter().enumerate().map(event).collect::<Result<_, _>>()?;
+    let mut exchange = Exchange { provenance: Provenance::Synthesised, ..Exchange::default() };
+    exchange.connect(events);
+    exchange.place.line = Some(node.at.line.into());
+    Ok(Sent { exchange, check })
+}
+
+/// `client: TEXT`, `upstream: TEXT`, `client_ends` or `upstream_ends`.
+fn event(node: &Node, at: u64, file: &str) -> Result<Event, Problem> {
+    if matches!(node.value, Value::Text(_)) {
+        let words = [("client_ends", Party::Client), ("upstream_ends", Party::Upstream)];
+        let from = super::fields::word(node, &words)?;
+        return Ok(Event { at, from, bytes: Vec::new(), end: true });
+    }
+    let fields = Fields::of(node, "a step of `connection`", EVENT_KEYS)?;
+    let bytes = |key| fields.read(key, |node| node.bytes(file, "text"));
+    match (bytes("client")?, bytes("upstream")?) {
+        (Some(bytes), None) => Ok(Event { at, from: Party::Client, bytes, end: false }),
+        (None, Some(bytes)) => Ok(Event { at, from: Party::Upstream, bytes, end: false }),
+        _ => Err(Problem::new(node.at, "a step of `connection` has exactly one of `client` and `upstream`")),
+    }
 }
 
 /// The request as a filter would see it: pseudo headers in the order of HTTP/1 (docs/envoy.md 2.1.2), then the headers,

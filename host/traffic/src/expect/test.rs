@@ -32,6 +32,8 @@ pub struct FilterRef {
     pub filter: Located<String>,
     /// The filter's configuration.
     pub config: Config,
+    /// Envoy's `root_id`; the package's own unless given.
+    pub root_id: Option<String>,
     /// The capabilities that it is restricted to; not restricted when there are none.
     pub allowed_capabilities: Vec<String>,
 }

@@ -180,6 +180,49 @@ expect: { faults: none }
     assert_eq!(test.expect[0].name, "expectation 1");
 }
 
+#[test]
+fn a_sent_connection_is_what_both_ends_do() {
+    let test = good(
+        r#"
+filter: .
+root_id: gate
+send:
+  - connection: [{ client: one }, { upstream: "\xff" }, client_ends, upstream_ends]
+    expect: { upstream: { body: one }, closed: false }
+"#,
+    );
+    assert_eq!(test.chain[0].root_id.as_deref(), Some("gate"));
+    let sent = &test.send[0];
+    assert_eq!(sent.check.name, "send 1: a connection");
+    assert_eq!(sent.check.closed, Some(false));
+    let connection = sent.exchange.connection().expect("a connection");
+    let told: Vec<_> =
+        connection.events.iter().map(|e| (e.at / 1_000_000, e.from, e.bytes.as_slice(), e.end)).collect();
+    let (client, upstream) = (crate::Party::Client, crate::Party::Upstream);
+    assert_eq!(
+        told,
+        [
+            (0, client, &b"one"[..], false),
+            (1, upstream, b"\xff", false),
+            (2, client, b"", true),
+            (3, upstream, b"", true)
+        ]
+    );
+    assert_eq!(sent.exchange.request.get().expect("what the client sent").body.bytes, b"one");
+    let odd = |send: &str| {
+        let text = format!("filter: .\nsend: [{{ {send}, expect: {{ faults: none }} }}]");
+        TrafficTest::parse(Path::new("t.yaml"), &text).expect_err("is no test").to_string()
+    };
+    for (send, told) in [
+        ("connection: [client_end]", "client_ends"),
+        ("connection: [{ client: a, upstream: b }]", "exactly one of `client` and `upstream`"),
+        ("connection: [], request: { path: / }", "stands alone"),
+        ("response: {}", "request"),
+    ] {
+        assert!(odd(send).contains(told), "{send}: {}", odd(send));
+    }
+}
+
 /// The answer of a rule, written as a value of `answer`.
 fn answer_of(text: &str) -> Answer {
     let test = good(&format!(
@@ -290,7 +333,7 @@ fn errors_say_where_and_what_would_work() {
     after(
         "expect: [{name: x, where: 'true'}]",
         "tests/a.yaml:3:10: expectation expects nothing",
-        Some("add one of count, faults, reply, upstream, cost, logs"),
+        Some("add one of count, faults, reply, upstream, closed, cost, logs"),
     );
     after(
         "expect: [{faults: trp}]",
@@ -356,7 +399,7 @@ fn errors_say_where_and_what_would_work() {
     after(
         "send: [{request: {path: /}, expect: {count: 1}}]",
         "tests/a.yaml:3:38: unknown key `count` in an expectation",
-        Some("known keys: faults, reply, upstream, cost, logs"),
+        Some("known keys: faults, reply, upstream, closed, cost, logs"),
     );
     let deep = "[".repeat(100_000);
     assert!(parse(&deep).is_err());
@@ -410,6 +453,7 @@ fn the_schema_has_exactly_the_keys_that_are_read() {
         ("logs", check::LOGS_KEYS),
         ("matcher", matcher::MATCHER_KEYS),
         ("send", send::SEND_KEYS),
+        ("event", send::EVENT_KEYS),
         ("request", send::REQUEST_KEYS),
         ("response", send::RESPONSE_KEYS),
     ] {

@@ -4,8 +4,8 @@ use super::limits::MAX_FIELDS;
 use super::lines::{self, Line};
 use super::{Context, Source, input::Input};
 use crate::encode::{nanos, push_base64};
-use crate::own::{self, GAPS, PROTOCOLS, PROVENANCES, SIDES, VERSION};
-use crate::{Exchange, Headers, Place, Skip};
+use crate::own::{self, GAPS, PARTIES, PROTOCOLS, PROVENANCES, SIDES, VERSION};
+use crate::{Event, Exchange, Headers, Place, Skip};
 use serde::Deserialize;
 use serde::de::{Error, MapAccess, Visitor};
 use std::borrow::Cow;
@@ -49,6 +49,22 @@ struct Record<'a> {
     request: Option<Message<'a>>,
     #[serde(borrow)]
     response: Option<Message<'a>>,
+    #[serde(borrow)]
+    connection: Option<Vec<Read<'a>>>,
+}
+
+/// One read of the proxy from one side of a connection.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read<'a> {
+    #[serde(default)]
+    at_ns: u64,
+    #[serde(borrow)]
+    from: Cow<'a, str>,
+    #[serde(borrow, default)]
+    bytes: Bytes<'a>,
+    #[serde(default)]
+    end: bool,
 }
 
 #[derive(Deserialize)]
@@ -150,6 +166,20 @@ impl Message<'_> {
     }
 }
 
+/// The events of a connection: times do not go back, and nobody sends after the end.
+fn events(reads: Vec<Read<'_>>) -> Result<Vec<Event>, Skip> {
+    let (mut events, mut last, mut ended) = (Vec::with_capacity(reads.len()), 0, [false; 2]);
+    for read in reads {
+        let from = own::value(&PARTIES, &read.from).ok_or(Skip::Malformed)?;
+        if read.at_ns < last || ended[from as usize] {
+            return Err(Skip::Malformed);
+        }
+        (last, ended[from as usize]) = (read.at_ns, read.end);
+        events.push(Event { at: read.at_ns, from, bytes: read.bytes.0.into_owned(), end: read.end });
+    }
+    Ok(events)
+}
+
 fn named<T: Copy + Default>(names: &[(T, &'static str)], name: Option<&str>) -> Result<T, Skip> {
     name.map_or(Ok(T::default()), |name| own::value(names, name).ok_or(Skip::Malformed))
 }
@@ -198,6 +228,12 @@ fn take(line: &[u8], into: &mut Exchange) -> Result<(), Skip> {
     }
     if let Some(message) = &record.response {
         message.fill(into.response.fill())?;
+    }
+    if let Some(reads) = record.connection {
+        if into.request.is_some() || into.response.is_some() {
+            return Err(Skip::Malformed);
+        }
+        into.connect(events(reads)?);
     }
     Ok(())
 }

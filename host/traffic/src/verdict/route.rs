@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 /// one ends in `…`.
 pub const MAX_ROUTE: usize = 200;
 
+/// The name of all TCP connections.
+const CONNECTION: &str = "TCP";
+
 /// Names that Istio gives to every route of a sidecar; they tell nothing apart.
 const NAMELESS: [&str; 5] = ["", "-", "default", "allow_any", "block_all"];
 
@@ -40,6 +43,9 @@ fn borrowed(exchange: &Exchange) -> Option<&str> {
         && name.len() <= MAX_ROUTE
     {
         return Some(name);
+    }
+    if exchange.events.is_some() {
+        return Some(CONNECTION);
     }
     let headers = &exchange.request.get()?.headers;
     let path = headers.text(":path")?;

@@ -41,6 +41,17 @@ fn run(expect: &str, paths: &[&str], filter: impl Fn(&mut Exchange, &mut Playbac
 }
 
 #[test]
+fn a_closed_stream_is_told_from_one_that_is_not() {
+    let close = |_: &mut Exchange, playback: &mut Playback| playback.outcome = Outcome::Reset;
+    let expect = "[{ name: shut, closed: true }, { name: open, closed: false }]";
+    assert_eq!(run(expect, &["/"], close)[0], "ok: shut (1 of 1 exchanges)");
+    let told = run(expect, &["/"], close)[1].clone();
+    assert!(told.contains("stream: expected not closed, saw closed"), "{told}");
+    let told = run(expect, &["/"], |_, _| {});
+    assert!(told[0].contains("stream: expected closed, saw not closed") && told[1].starts_with("ok"));
+}
+
+#[test]
 fn where_and_others_part_the_exchanges() {
     let expect = r#"
   - { name: all, faults: none }

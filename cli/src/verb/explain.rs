@@ -6,6 +6,7 @@ use crate::failure::{Code, Failure, Result};
 use crate::plan::nearest;
 use crate::ui::Ui;
 use serde_json::json;
+use tamis_oci::consumers::Rule;
 use tamis_traffic::FaultKind;
 
 pub(super) fn run(args: &ExplainArgs, ui: &mut Ui) -> Result<Exit> {
@@ -27,6 +28,14 @@ fn one(code: &str, ui: &mut Ui) -> Result<()> {
         let blame = format!("{:?}", kind.blame()).to_lowercase();
         return say(ui, code, fault(*kind), &format!("whose fault: the {blame}'s"));
     }
+    if let Some(rule) = Rule::ALL.iter().find(|r| r.id() == code) {
+        return say(
+            ui,
+            code,
+            rule.text(),
+            "a rule of those who load images; `tamis inspect oci://REF` names it",
+        );
+    }
     let known: Vec<&str> = names().collect();
     let failure = Failure::new(Code::Usage, format!("no code `{code}`"));
     Err(match nearest(code, &known) {
@@ -44,7 +53,8 @@ fn say(ui: &mut Ui, code: &str, text: &str, more: &str) -> Result<()> {
 
 fn names() -> impl Iterator<Item = &'static str> {
     let errors = Code::ALL.iter().map(|c| c.name());
-    errors.chain(FaultKind::ALL.iter().map(|k| k.code())).chain(["exit-codes"])
+    let faults = FaultKind::ALL.iter().map(|k| k.code());
+    errors.chain(faults).chain(Rule::ALL.iter().map(|r| r.id())).chain(["exit-codes"])
 }
 
 fn list(ui: &mut Ui) -> Result<()> {
@@ -56,7 +66,13 @@ fn list(ui: &mut Ui) -> Result<()> {
     }
     let codes: Vec<_> = Code::ALL.iter().map(|c| format!("  {}\n", c.name())).collect();
     let faults: Vec<_> = FaultKind::ALL.iter().map(|k| format!("  {}\n", k.code())).collect();
-    ui.data(&format!("errors\n{}\nkinds of faults\n{}\nand `exit-codes`\n", codes.concat(), faults.concat()))
+    let rules: Vec<_> = Rule::ALL.iter().map(|r| format!("  {}\n", r.id())).collect();
+    ui.data(&format!(
+        "errors\n{}\nkinds of faults\n{}\nrules for images\n{}\nand `exit-codes`\n",
+        codes.concat(),
+        faults.concat(),
+        rules.concat()
+    ))
 }
 
 fn exit_codes(ui: &mut Ui) -> Result<()> {

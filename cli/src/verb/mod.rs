@@ -8,10 +8,13 @@ mod demo;
 mod doctor;
 mod engine;
 mod explain;
+mod image;
 mod inject;
 mod inspect;
 mod new;
 mod play;
+mod pull;
+mod push;
 mod replay;
 mod services;
 mod test;
@@ -34,6 +37,8 @@ pub fn run(verb: Verb, ui: &mut Ui) -> Result<Exit> {
         Verb::Test(args) => test::run(&args, ui),
         Verb::Replay(args) => replay::run(&args, ui),
         Verb::Inspect(args) => inspect::run(&args, ui),
+        Verb::Push(args) => push::run(&args, ui),
+        Verb::Pull(args) => pull::run(&args, ui),
         Verb::Capture(verb) => capture::run(&verb, ui),
         Verb::Doctor(args) => doctor::run(&args, ui),
         Verb::Explain(args) => explain::run(&args, ui),

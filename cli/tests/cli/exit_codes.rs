@@ -8,7 +8,14 @@ fn usage_errors_end_with_2_and_touch_nothing() {
     let place = Place::new();
     for args in [
         &["frobnicate"][..],
-        &["push", "x"],
+        &["push"],
+        &["push", "UPPER/case"],
+        &["push", "r.example/f@sha256:00"],
+        &["push", "localhost:1/f", "--cert-file", "x"],
+        &["push", "localhost:1/f", "--password-stdin"],
+        &["push", "localhost:1/f", "--also", "zip"],
+        &["pull", "r.example/f:"],
+        &["inspect", "oci://"],
         &["replay"],
         &["replay", "x", "--report", "html=x"],
         &["replay", "x", "--clock", "yesterday"],

@@ -12,6 +12,10 @@ mod guests;
 mod inject;
 mod kinds;
 mod machine;
+mod publish;
+#[allow(dead_code, reason = "these tests use a part of it")]
+#[path = "../../oci/tests/oci/real.rs"]
+mod real;
 mod reference;
 mod replay;
 mod support;

@@ -1,0 +1,117 @@
+//! Arguments of `tamis push` and `tamis pull`, and how a registry is spoken to.
+
+use clap::Args;
+use std::path::PathBuf;
+use tamis_oci::Layout;
+
+/// How a registry is spoken to, and as whom.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RemoteArgs {
+    /// Speak HTTP without TLS; everybody on the way can read and change what is sent
+    #[arg(long, env = "TAMIS_PLAIN_HTTP")]
+    pub plain_http: bool,
+    /// Trust the authorities in this PEM file, besides the system's
+    #[arg(long, value_name = "FILE", env = "TAMIS_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Show the registry the certificate in this PEM file
+    #[arg(long, value_name = "FILE", env = "TAMIS_CERT_FILE", requires = "key_file")]
+    pub cert_file: Option<PathBuf>,
+    /// The key of the certificate
+    #[arg(long, value_name = "FILE", env = "TAMIS_KEY_FILE", requires = "cert_file")]
+    pub key_file: Option<PathBuf>,
+    /// Log in under this name; the password comes from `TAMIS_PASSWORD` or stdin
+    /// [default: what `docker login` or `podman login` left]
+    #[arg(long, value_name = "NAME", env = "TAMIS_USERNAME")]
+    pub username: Option<String>,
+    /// Read the password from stdin
+    #[arg(long, requires = "username")]
+    pub password_stdin: bool,
+}
+
+/// `tamis push`.
+#[derive(Debug, Args)]
+pub struct PushArgs {
+    /// Where to: `registry/repository:tag`, with or without `oci://`
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// A wasm file, or the folder of a filter package, which is built
+    #[arg(
+        long,
+        value_name = "WASM|PACKAGE",
+        env = "TAMIS_FILTER",
+        default_value = ".",
+        hide_default_value = true
+    )]
+    pub filter: PathBuf,
+    /// One more tag; may be repeated
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+    /// How the module lies in the image
+    #[arg(long = "as", value_name = "LAYOUT", default_value = "compat")]
+    pub layout_kind: LayoutArg,
+    /// Push it in this layout too, under each tag with `-wasm` (cncf) or the layout's name behind it; may be repeated
+    #[arg(long, value_name = "LAYOUT")]
+    pub also: Vec<LayoutArg>,
+    /// Write an OCI image layout into this folder instead of pushing
+    #[arg(long, value_name = "FOLDER", conflicts_with = "dry_run")]
+    pub layout: Option<PathBuf>,
+    /// Add an annotation; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub annotation: Vec<String>,
+    /// Let a tag that stands for another image move
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Say what would be pushed, without asking the registry
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wasm target of a package that is built
+    #[arg(long, value_name = "TARGET", env = "TAMIS_TARGET", value_parser = ["wasm32-wasip1", "wasm32-unknown-unknown"])]
+    pub target: Option<String>,
+    /// The registry
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// `tamis pull`.
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// Where from: `registry/repository:tag` or `…@sha256:…`, with or without `oci://`
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// Where the module goes [default: ./REPOSITORY.wasm]
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Read from an OCI image layout in this folder instead of a registry
+    #[arg(long, value_name = "FOLDER")]
+    pub layout: Option<PathBuf>,
+    /// Replace a file that has something else in it
+    #[arg(long)]
+    pub overwrite: bool,
+    /// The registry
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// How a module lies in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LayoutArg {
+    /// OCI image with `plugin.wasm`: every mesh reads it.
+    Compat,
+    /// The same as a Docker image.
+    Docker,
+    /// solo.io's two layers.
+    Solo,
+    /// CNCF artifact, for wkg and its kin; no mesh reads it.
+    Cncf,
+}
+
+impl From<LayoutArg> for Layout {
+    fn from(layout: LayoutArg) -> Self {
+        match layout {
+            LayoutArg::Compat => Self::Compat,
+            LayoutArg::Docker => Self::Docker,
+            LayoutArg::Solo => Self::Solo,
+            LayoutArg::Cncf => Self::Cncf,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! How a registry is spoken to, from flags, `TAMIS_*` and stdin.
+
+use crate::args::RemoteArgs;
+use crate::failure::{Code, Failure, Result};
+use std::io::Read as _;
+use tamis_oci::remote::{Login, Options, Secret};
+
+/// The variable with the password that goes with `--username`.
+const PASSWORD: &str = "TAMIS_PASSWORD";
+
+/// Longest password that is read from stdin, bytes: tokens of clouds have a few thousand.
+const MAX_PASSWORD: u64 = 64 << 10;
+
+/// A variable of the environment.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The settings of a registry.
+///
+/// # Errors
+/// When a name has no password, or stdin has none.
+pub(crate) fn options(args: &RemoteArgs) -> Result<Options> {
+    let login = match &args.username {
+        None => None,
+        Some(user) if args.password_stdin => {
+            let mut text = String::new();
+            std::io::stdin()
+                .take(MAX_PASSWORD)
+                .read_to_string(&mut text)
+                .map_err(|e| Failure::because(Code::Usage, "cannot read the password from stdin", e))?;
+            let password = text.trim_end_matches(['\r', '\n']);
+            if password.is_empty() {
+                return Err(Failure::new(Code::Usage, "stdin has no password"));
+            }
+            Some(Login::Password(user.clone(), Secret::new(password)))
+        }
+        Some(user) => {
+            let password = environment(PASSWORD).filter(|p| !p.is_empty());
+            let password = password.ok_or_else(|| {
+                Failure::new(Code::Usage, format!("no password for `{user}`"))
+                    .hint(format!("give `--password-stdin`, or set `{PASSWORD}`"))
+            })?;
+            Some(Login::Password(user.clone(), Secret::new(password)))
+        }
+    };
+    Ok(Options {
+        plain_http: args.plain_http,
+        ca_file: args.ca_file.clone(),
+        cert_file: args.cert_file.clone(),
+        key_file: args.key_file.clone(),
+        login,
+    })
+}

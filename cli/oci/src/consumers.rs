@@ -49,30 +49,9 @@ pub const CONSUMERS: [Consumer; 4] = [
     Consumer { id: "wkg", versions: &[], reader: Reader::Wkg, patience: "no limit" },
 ];
 
-macro_rules! rules {
-    ($($name:ident = $id:literal, $text:literal;)*) => {
-        /// A rule that an image can break.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Rule { $(#[doc = $text] $name,)* }
-
-        impl Rule {
-            /// All of them, for `tamis explain`.
-            pub const ALL: &[Rule] = &[$(Rule::$name,)*];
-
-            /// The stable name.
-            pub const fn id(self) -> &'static str {
-                match self { $(Rule::$name => $id,)* }
-            }
-
-            /// What it says and why.
-            pub const fn text(self) -> &'static str {
-                match self { $(Rule::$name => $text,)* }
-            }
-        }
-    };
-}
-
 rules! {
+    /// A rule that an image can break.
+    Rule:
     LastLayerType = "last-layer-type", "The meshes read one layer, the last, and only as gzipped tar of the manifest's own family: OCI's type under an OCI manifest, Docker's under a Docker one. Zstandard, plain tar and the other family's type are refused.";
     NoPlugin = "no-plugin-wasm", "The meshes look for a file whose base name is `plugin.wasm` in the last layer, in any folder of it.";
     PluginNotLast = "plugin-not-last", "`plugin.wasm` lies in a layer that is not the last. Each `COPY` of a Dockerfile makes a layer; the one of the module must come last.";

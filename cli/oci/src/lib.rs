@@ -3,11 +3,37 @@
 //! [`Image::build`] makes an image of a module, the same bytes on every machine; [`Folder`] and
 //! [`remote::Registry`] are places where images lie, each a [`Store`]; [`fetch()`] reads anybody's image from one,
 //! and [`consumers::judge`] says who would load it. [`remote::push()`] brings an image to a registry and reads it back.
+//! [`deploy::render`] writes what a mesh wants to be told about it.
 //!
 //! Nothing here prints, asks the environment by itself, or waits without a [`Watch`] knowing.
 
+/// An enum of rules with stable names and a text for each, for `tamis explain`.
+macro_rules! rules {
+    ($(#[doc = $doc:literal])+ $type:ident: $($name:ident = $id:literal, $text:literal;)*) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $type { $(#[doc = $text] $name,)* }
+
+        impl $type {
+            /// All of them, for `tamis explain`.
+            pub const ALL: &[$type] = &[$($type::$name,)*];
+
+            /// The stable name.
+            pub const fn id(self) -> &'static str {
+                match self { $($type::$name => $id,)* }
+            }
+
+            /// What it says and why.
+            pub const fn text(self) -> &'static str {
+                match self { $($type::$name => $text,)* }
+            }
+        }
+    };
+}
+
 pub mod annotations;
 pub mod consumers;
+pub mod deploy;
 mod digest;
 mod error;
 mod fetch;

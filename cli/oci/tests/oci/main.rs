@@ -1,6 +1,7 @@
 //! Images read, pushed and judged. Names end with the number of the idea that they hold (docs/publishing.md).
 
 mod certificates;
+mod deploying;
 mod desk;
 mod lies;
 mod logins;

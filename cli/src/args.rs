@@ -1,9 +1,11 @@
 //! The command line as clap sees it. Parsing touches nothing but the arguments and `TAMIS_*`.
 
+mod manifest;
 mod remote;
 mod replay;
 mod values;
 
+pub use manifest::{KindArg, ManifestArgs, PhaseArg, ScopeArg, TargetRef};
 pub use remote::{LayoutArg, PullArgs, PushArgs, RemoteArgs};
 pub use replay::{HostArgs, ReplayArgs, SelectArgs};
 pub use values::{Bytes, ClockArg, EngineArg, FailOn, Policy, ReportKind, ReportTo};
@@ -70,6 +72,8 @@ pub enum Verb {
     Push(Box<PushArgs>),
     /// Fetch a published filter
     Pull(PullArgs),
+    /// Write what a mesh needs to load a published filter, pinned by digest
+    Manifest(Box<ManifestArgs>),
     /// Look at recorded traffic
     #[command(subcommand)]
     Capture(CaptureVerb),

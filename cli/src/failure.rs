@@ -76,6 +76,8 @@ codes! {
     RegistryTls = "registry-tls", Remote, "No TLS connection: an authority that nobody named (`--ca-file`), a certificate for another name or of another day, a client certificate that is wanted (`--cert-file`, `--key-file`), or a registry that speaks no TLS (`--plain-http`). A certificate file that cannot be used is an error too.";
     RegistryUnreachable = "registry-unreachable", Remote, "No attempt reached the registry, or every connection was lost. Proxies are taken from `HTTPS_PROXY` and `NO_PROXY`. A registry that hangs up at once when a push begins may lack the repository.";
     RegistryBusy = "registry-busy", Remote, "The registry answered all attempts with \"not now\". The same command may work later; nothing is uploaded twice.";
+    BadDeployment = "bad-deployment", Usage, "A cluster would refuse the resource, or take it and not mean what was asked for. Each rule that is broken stands with the error, by a name that `tamis explain` knows.";
+    NotLoadable = "image-not-loadable", Findings, "Whoever the resource is for would not load the image; `tamis inspect oci://REF` says what every consumer makes of it.";
     CannotWrite = "cannot-write", Bug, "An output file cannot be written: a full disk, a missing folder, missing rights.";
     Interrupted = "interrupted", Interrupted, "The run was interrupted, or the reader of its output went away. What was done so far is reported.";
     Internal = "internal-error", Bug, "A bug of tamis. Please report it with the command line and the output.";
@@ -201,6 +203,7 @@ mod tests {
         let mut names: Vec<_> = Code::ALL.iter().map(|c| c.name()).collect();
         names.extend(tamis_traffic::FaultKind::ALL.iter().map(|k| k.code()));
         names.extend(tamis_oci::consumers::Rule::ALL.iter().map(|r| r.id()));
+        names.extend(tamis_oci::deploy::Lint::ALL.iter().map(|l| l.id()));
         let all = names.len();
         names.sort_unstable();
         names.dedup();

@@ -7,6 +7,7 @@ use crate::plan::nearest;
 use crate::ui::Ui;
 use serde_json::json;
 use tamis_oci::consumers::Rule;
+use tamis_oci::deploy::Lint;
 use tamis_traffic::FaultKind;
 
 pub(super) fn run(args: &ExplainArgs, ui: &mut Ui) -> Result<Exit> {
@@ -36,6 +37,9 @@ fn one(code: &str, ui: &mut Ui) -> Result<()> {
             "a rule of those who load images; `tamis inspect oci://REF` names it",
         );
     }
+    if let Some(lint) = Lint::ALL.iter().find(|l| l.id() == code) {
+        return say(ui, code, lint.text(), "a rule for what `tamis manifest` writes");
+    }
     let known: Vec<&str> = names().collect();
     let failure = Failure::new(Code::Usage, format!("no code `{code}`"));
     Err(match nearest(code, &known) {
@@ -54,7 +58,11 @@ fn say(ui: &mut Ui, code: &str, text: &str, more: &str) -> Result<()> {
 fn names() -> impl Iterator<Item = &'static str> {
     let errors = Code::ALL.iter().map(|c| c.name());
     let faults = FaultKind::ALL.iter().map(|k| k.code());
-    errors.chain(faults).chain(Rule::ALL.iter().map(|r| r.id())).chain(["exit-codes"])
+    errors
+        .chain(faults)
+        .chain(Rule::ALL.iter().map(|r| r.id()))
+        .chain(Lint::ALL.iter().map(|l| l.id()))
+        .chain(["exit-codes"])
 }
 
 fn list(ui: &mut Ui) -> Result<()> {
@@ -67,11 +75,13 @@ fn list(ui: &mut Ui) -> Result<()> {
     let codes: Vec<_> = Code::ALL.iter().map(|c| format!("  {}\n", c.name())).collect();
     let faults: Vec<_> = FaultKind::ALL.iter().map(|k| format!("  {}\n", k.code())).collect();
     let rules: Vec<_> = Rule::ALL.iter().map(|r| format!("  {}\n", r.id())).collect();
+    let lints: Vec<_> = Lint::ALL.iter().map(|l| format!("  {}\n", l.id())).collect();
     ui.data(&format!(
-        "errors\n{}\nkinds of faults\n{}\nrules for images\n{}\nand `exit-codes`\n",
+        "errors\n{}\nkinds of faults\n{}\nrules for images\n{}\nrules for manifests\n{}\nand `exit-codes`\n",
         codes.concat(),
         faults.concat(),
-        rules.concat()
+        rules.concat(),
+        lints.concat()
     ))
 }
 

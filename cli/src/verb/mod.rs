@@ -11,6 +11,7 @@ mod explain;
 mod image;
 mod inject;
 mod inspect;
+mod manifest;
 mod new;
 mod play;
 mod pull;
@@ -38,6 +39,7 @@ pub fn run(verb: Verb, ui: &mut Ui) -> Result<Exit> {
         Verb::Replay(args) => replay::run(&args, ui),
         Verb::Inspect(args) => inspect::run(&args, ui),
         Verb::Push(args) => push::run(&args, ui),
+        Verb::Manifest(args) => manifest::run(&args, ui),
         Verb::Pull(args) => pull::run(&args, ui),
         Verb::Capture(verb) => capture::run(&verb, ui),
         Verb::Doctor(args) => doctor::run(&args, ui),

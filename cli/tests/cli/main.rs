@@ -12,6 +12,7 @@ mod guests;
 mod inject;
 mod kinds;
 mod machine;
+mod manifest;
 mod publish;
 #[allow(dead_code, reason = "these tests use a part of it")]
 #[path = "../../oci/tests/oci/real.rs"]

@@ -216,7 +216,10 @@ fn envoy(d: &Deployment, notes: &mut Notes) {
     match &d.code {
         None => notes.breaks(Lint::CodeElsewhere, "nothing says where Envoy finds the module"),
         Some(Code::File(path)) if path.is_empty() => notes.breaks(Lint::CodeElsewhere, "the path is empty"),
-        _ => {}
+        Some(Code::Url { .. }) => {
+            notes.breaks(Lint::NotInProduct, "the bootstrap has no cluster to fetch through")
+        }
+        Some(Code::File(_)) => {}
     }
     for (there, what) in [
         (d.phase.is_some(), "a phase"),

@@ -4,12 +4,36 @@ use super::istio::string_value;
 use super::{Code, Deployment, OnFailure};
 use serde_json::{Value, json};
 
-/// The HTTP filter, for `http_filters` before the router.
-pub(super) fn filter(d: &Deployment) -> Value {
-    match &d.code {
-        Some(code) => wasm_filter(d, code),
-        None => Value::Null,
-    }
+/// Where the bootstrap listens, and where it sends what it lets through: this machine alone, to be changed.
+const LISTEN: (&str, u16) = ("127.0.0.1", 10_000);
+const UPSTREAM: (&str, u16) = ("127.0.0.1", 8_080);
+
+/// A bootstrap that runs: one listener, the filter, the router, one cluster.
+pub(super) fn bootstrap(d: &Deployment, code: &Code) -> Value {
+    let address =
+        |(host, port): (&str, u16)| json!({"socket_address": {"address": host, "port_value": port}});
+    let router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+    });
+    let manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "ingress",
+        "http_filters": [wasm_filter(d, code), router],
+        "route_config": {"virtual_hosts": [
+            {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}]},
+        ]},
+    });
+    let chain = json!({"filters": [
+        {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager},
+    ]});
+    let endpoint = json!({"endpoint": {"address": address(UPSTREAM)}});
+    json!({"static_resources": {
+        "listeners": [{"name": "ingress", "address": address(LISTEN), "filter_chains": [chain]}],
+        "clusters": [{"name": "upstream", "type": "STATIC", "load_assignment": {
+            "cluster_name": "upstream", "endpoints": [{"lb_endpoints": [endpoint]}],
+        }}],
+    }})
 }
 
 /// The HTTP filter with this code.

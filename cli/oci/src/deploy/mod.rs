@@ -26,7 +26,7 @@ pub enum Resource {
     EnvoyFilter,
     /// Envoy Gateway's `EnvoyExtensionPolicy`.
     EnvoyExtensionPolicy,
-    /// An HTTP filter for the configuration of an Envoy of one's own.
+    /// A bootstrap for an Envoy of one's own, which reads the module from a file.
     Envoy,
 }
 
@@ -166,11 +166,13 @@ pub fn render(resource: Resource, deployment: &Deployment) -> Result<(Value, Vec
         return Err(remarks);
     }
     let value = match resource {
+        Resource::Envoy => {
+            envoy::bootstrap(deployment, deployment.code.as_ref().unwrap_or(&Code::File(String::new())))
+        }
         Resource::WasmPlugin => istio::wasm_plugin(deployment),
         Resource::TrafficExtension => istio::traffic_extension(deployment),
         Resource::EnvoyFilter => istio::envoy_filter(deployment),
         Resource::EnvoyExtensionPolicy => gateway::policy(deployment),
-        Resource::Envoy => envoy::filter(deployment),
     };
     Ok((value, remarks))
 }

@@ -23,8 +23,7 @@ pub(super) fn run(args: &PushArgs, ui: &mut Ui) -> Result<Exit> {
     let mut annotations = facts(built.as_ref(), ui)?.annotations(&Module::read(&wasm));
     annotations.extend(own);
     let root_id = built.and_then(|b| b.settings.root_id).unwrap_or_default();
-    let mut tags = vec![reference.tag().to_owned()];
-    tags.extend(args.tag.iter().filter(|t| *t != reference.tag()).cloned());
+    let tags = tags(&reference, &args.tag);
     let first = Layout::from(args.layout_kind);
     let mut layouts = vec![first];
     layouts.extend(args.also.iter().map(|l| Layout::from(*l)).filter(|l| *l != first));
@@ -36,6 +35,20 @@ pub(super) fn run(args: &PushArgs, ui: &mut Ui) -> Result<Exit> {
         one(args, &reference, &image, &tags, ui)?;
     }
     Ok(Exit::Ok)
+}
+
+/// The tags, each once. `latest` is meant only where nothing else is said.
+fn tags(reference: &Reference, more: &[String]) -> Vec<String> {
+    let mut tags: Vec<String> = Vec::new();
+    for tag in reference.tag.iter().chain(more) {
+        if !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
+    if tags.is_empty() {
+        tags.push(reference.tag().to_owned());
+    }
+    tags
 }
 
 /// What stands behind a tag of `--also`.
@@ -163,4 +176,20 @@ fn tell(reference: &Reference, image: &Image, outcome: &Outcome, ui: &mut Ui) ->
         &format!("{} sha256:{}, {} bytes\n", strong("wasm   "), image.module.sha256.hex(), image.module.size);
     text += &opinions_text(&opinions, paint);
     ui.data(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latest_is_meant_only_where_nothing_else_is_said() {
+        let tags = |name: &str, more: &[&str]| {
+            let more: Vec<_> = more.iter().map(|t| (*t).to_owned()).collect();
+            tags(&name.parse().unwrap(), &more).join(" ")
+        };
+        assert_eq!(tags("r.example/f", &[]), "latest");
+        assert_eq!(tags("r.example/f", &["v1", "v1"]), "v1");
+        assert_eq!(tags("r.example/f:v2", &["v1", "v2"]), "v2 v1");
+    }
 }

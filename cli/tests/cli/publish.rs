@@ -18,9 +18,21 @@ fn place() -> Place {
 /// `tamis` as a user without any login.
 fn run(place: &Place, args: &[&str], vars: &[(&str, &str)], stdin: &str) -> Ran {
     let mut command = place.command(args);
-    for name in
-        ["DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "SOURCE_DATE_EPOCH"]
-    {
+    for name in [
+        "DOCKER_CONFIG",
+        "REGISTRY_AUTH_FILE",
+        "XDG_RUNTIME_DIR",
+        "XDG_CONFIG_HOME",
+        "SOURCE_DATE_EPOCH",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+    ] {
         command.env_remove(name);
     }
     command.env("HOME", place.path()).envs(vars.iter().copied());
@@ -199,6 +211,54 @@ fn a_package_tells_what_it_is_2() {
     assert_eq!(committed[image("revision")].as_str().map(str::len), Some(40));
     place.file("hello/README.md", "changed");
     assert_eq!(annotations()[image("revision")], serde_json::Value::Null);
+}
+
+/// A proxy that connects to this address, whatever it is asked for; gives its own.
+fn proxy(to: &str) -> String {
+    use std::io::{BufRead as _, BufReader, copy};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (at, to) = (listener.local_addr().unwrap().to_string(), to.to_owned());
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            let mut server = TcpStream::connect(&to).unwrap();
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(client.try_clone().unwrap());
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                assert!(line.starts_with("CONNECT registry.invalid:5000 "), "{line}");
+                while line.trim() != "" {
+                    line.clear();
+                    reader.read_line(&mut line).unwrap();
+                }
+                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                let (mut back, mut out) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let _ = copy(&mut back, &mut out);
+                    let _ = out.shutdown(Shutdown::Both);
+                });
+                let _ = copy(&mut reader, &mut server);
+                let _ = server.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    at
+}
+
+#[test]
+fn proxies_of_the_environment_are_used_26() {
+    let (registry, place) = (Real::open(), place());
+    let proxy = format!("http://{}", proxy(&registry.at));
+    // No name server knows it: what arrives came through the proxy.
+    let push = ["push", "registry.invalid:5000/hello:v1", "--filter", "f.wasm", "--plain-http"];
+    run(&place, &push, &[("HTTP_PROXY", &proxy), ("NO_PROXY", "other.invalid")], "").exit(0);
+    run(&place, &push, &[("HTTP_PROXY", &proxy), ("NO_PROXY", "registry.invalid")], "")
+        .exit(6)
+        .talks("error[registry-unreachable]");
+    // What is on this machine is asked directly.
+    run(&place, &["pull", &format!("{}/hello:v1", registry.at)], &[("HTTP_PROXY", "http://127.0.0.1:1")], "")
+        .exit(0);
 }
 
 /// From nothing to a real Envoy that serves traffic with the module that came from the registry.

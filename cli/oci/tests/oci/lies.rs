@@ -1,6 +1,8 @@
 //! Registries that lie, lose connections, or send us elsewhere.
 
 use crate::desk::{Desk, PASSWORD, chain};
+use crate::logins::HTPASSWD;
+use crate::real::{Real, Setup};
 use crate::scripted::{Asked, Say, Scripted, Told};
 use crate::shelf::{filter, image, variant};
 use std::sync::{Arc, Mutex};
@@ -139,6 +141,31 @@ fn a_redirect_takes_no_login_along_22() {
     let error = desk.push_as(&registry.at, &made, &["v1"], false).unwrap_err();
     assert_eq!(error.kind, Kind::Broken);
     assert_eq!(registry.count("GET", "/blobs/"), 6);
+}
+
+/// docker-registry's own redirect, as it sends to a storage of a cloud.
+#[test]
+fn a_real_registry_sends_to_its_storage_22() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let storage =
+        Scripted::start(move |asked| match std::fs::read(data.join(asked.path.trim_start_matches('/'))) {
+            Ok(body) => Say::Instead(Told { status: 200, headers: vec![], body }),
+            Err(_) => Say::Instead(Told::new(404)),
+        });
+    std::fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
+    let more = format!(
+        "auth: {{ htpasswd: {{ realm: lab, path: \"{}/htpasswd\" }} }}\nmiddleware:\n  storage:\n    - name: redirect\n      \
+         options: {{ baseurl: \"http://{}/\" }}",
+        folder.path().display(),
+        storage.at
+    );
+    let registry = Real::start_in(folder, &Setup { more, ..Setup::default() });
+    let desk = Desk::login("alice", PASSWORD);
+    desk.push(&registry.at, &filter()).unwrap();
+    assert!(desk.pull(&registry.at, "v1").unwrap().child.unwrap().found().is_some());
+    assert!(storage.count("GET", "/docker/registry/v2/blobs/sha256/") >= 2);
+    assert!(storage.asked().iter().all(|a| a.header("authorization").is_none()));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use tamis_oci::Kind;
 
 /// `alice` with the tests' password, bcrypt at its lowest cost.
-const HTPASSWD: &str = "alice:$2b$05$abcdefghijklmnopqrstuu6SdaO4ukD0CMVhd6QMDsUq2nFZ4PrJS\n";
+pub(crate) const HTPASSWD: &str = "alice:$2b$05$abcdefghijklmnopqrstuu6SdaO4ukD0CMVhd6QMDsUq2nFZ4PrJS\n";
 
 fn with_password() -> Real {
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! A registry over HTTP: who is asked how, with which login, and what its answers mean.
 //!
-//! [`Registry`] speaks for one repository. Below it: [`http`] sends one request, [`retry`] decides about the
-//! next attempt, [`auth`] answers challenges with what [`credentials`] found, [`refusal`] reads a "no".
+//! [`Registry`] speaks for one repository. Below it: `http` sends one request, `retry` decides about the
+//! next attempt, `auth` answers challenges with what [`credentials`] found, `refusal` reads a "no".
 
 mod auth;
 mod challenge;

@@ -1,5 +1,6 @@
 //! Images read, pushed and judged. Names end with the number of the idea that they hold (docs/publishing.md).
 
+mod bearer;
 mod certificates;
 mod deploying;
 mod desk;

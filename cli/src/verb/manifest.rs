@@ -143,9 +143,9 @@ fn refused(remarks: Vec<Remark>) -> Failure {
     broken.iter().fold(failure, |failure, r| failure.run(format!("tamis explain {}", r.lint.id())))
 }
 
-/// As YAML; what the values are stays what they are.
+/// As YAML; what the values are stays what they are. A pinned address stays on one line, to be searched for.
 fn yaml(value: &Value) -> Result<String> {
-    serde_saphyr::to_string(value)
+    serde_saphyr::to_string_with_options(value, serde_saphyr::ser_options! { prefer_block_scalars: false })
         .map(|text| if text.ends_with('\n') { text } else { text + "\n" })
         .map_err(|e| Failure::because(Code::Internal, "cannot write YAML", e))
 }

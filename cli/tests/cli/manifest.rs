@@ -31,7 +31,7 @@ fn a_wasmplugin_is_pinned_by_digest_7() {
     ran.says("mode: shadow\n").says("namespace: shop\n");
     let pulled = place.run(&["pull", "r.example/team/hello:v1", "--layout", "out", "--format", "json"]);
     let pinned = pulled.exit(0).event("pulled")["pinned"].as_str().unwrap().to_owned();
-    ran.says(&pinned);
+    ran.says(&format!("url: {pinned}\n"));
 }
 
 #[test]

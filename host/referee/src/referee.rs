@@ -125,7 +125,8 @@ impl Referee {
         playback.clear();
         self.revive()?;
         if exchange.events.is_some() {
-            return refuse(playback, FaultKind::NotSupported, "a TCP connection is not sent through Envoy");
+            refuse(playback, FaultKind::NotSupported, "a TCP connection is not sent through Envoy");
+            return Ok(false);
         }
         let Some(request) = exchange.request.get() else {
             refuse(playback, FaultKind::NotPlayable, "the recording has no request");

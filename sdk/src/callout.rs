@@ -178,16 +178,13 @@ impl Callout {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if pairs::decode(&self.headers.encode()).is_err() {
+        let headers = self.headers.encode();
+        if pairs::decode(&headers).is_err() {
             return Err(CalloutError::BadHeaders("more than 1024 headers or 1 MiB".into()));
         }
-        let mut headers = Vec::with_capacity(self.headers.len());
-        for (name, value) in self.headers.iter() {
-            let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value)) else {
-                let name = String::from_utf8_lossy(name);
-                return Err(CalloutError::BadHeaders(format!("the value of `{name}` is not UTF-8")));
-            };
-            headers.push((name, value));
+        if let Some((name, _)) = self.headers.iter().find(|(_, value)| std::str::from_utf8(value).is_err()) {
+            let name = String::from_utf8_lossy(name);
+            return Err(CalloutError::BadHeaders(format!("the value of `{name}` is not UTF-8")));
         }
         events::want_http(event);
         let root = tasks::callouts_home();

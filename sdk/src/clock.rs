@@ -1,4 +1,18 @@
 //! Time and randomness, as the proxy gives them.
+//!
+//! ```
+//! use tamis_sdk::clock;
+//!
+//! fn token() -> Option<[u8; 16]> {
+//!     let mut token = [0; 16];
+//!     clock::random(&mut token).ok()?;
+//!     Some(token)
+//! }
+//!
+//! fn is_over(expires: u64) -> bool {
+//!     clock::wall().as_secs() >= expires
+//! }
+//! ```
 
 use crate::host;
 use std::time::Duration;

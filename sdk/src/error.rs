@@ -9,6 +9,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failure of a filter, or an answer that leaves by the same door.
 ///
+/// ```
+/// use tamis_sdk::prelude::*;
+///
+/// fn user(request: &Request) -> Result<String> {
+///     // A header that is there twice is a failure; one that is missing is the client's fault, and answered.
+///     let user = request.headers().text("x-user")?.ok_or_else(|| Reply::new(401))?;
+///     if user == "nobody" {
+///         return Err(Error::msg("nobody is no user"));
+///     }
+///     Ok(user.to_owned())
+/// }
+/// ```
+///
 /// Every `std::error::Error` converts into it with `?`, and so does a [`Reply`]: that one is no failure, it is
 /// sent to the client and neither logged nor counted.
 pub struct Error(Kind);
@@ -80,6 +93,13 @@ impl fmt::Debug for Error {
 }
 
 /// The host refused a call.
+///
+/// ```
+/// use tamis_sdk::{HostError, Status};
+///
+/// let error = HostError { what: "read headers", status: Status::BadArgument };
+/// assert_eq!(error.to_string(), "the host could not read headers: bad argument (2)");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostError {
     /// What was asked, for instance `read headers`.

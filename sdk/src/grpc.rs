@@ -70,6 +70,15 @@ pub enum GrpcError {
 }
 
 /// A status that is not `OK`.
+///
+/// ```
+/// use tamis_sdk::grpc::Failure;
+///
+/// /// What the service says itself is not worth another try.
+/// fn is_worth_it(failure: &Failure) -> bool {
+///     failure.is_timeout() || !failure.is_from_service()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The gRPC code, 1 to 16 unless the peer sent another number; above that when it sent none (docs/envoy.md 2.7).

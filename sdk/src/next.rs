@@ -33,6 +33,18 @@ impl Shared {
 
 /// The way on. Taken by [`run`](Self::run), so that a request goes on once: a proxy that is told twice sends twice.
 ///
+/// ```
+/// use tamis_sdk::prelude::*;
+///
+/// async fn timed(request: Request, next: Next) -> Result<Response> {
+///     let start = tamis_sdk::clock::monotonic()?;
+///     let mut response = next.run(request).await?;
+///     let took = tamis_sdk::clock::monotonic()?.saturating_sub(start);
+///     response.headers_mut().set("x-took-ms", took.as_millis().to_string())?;
+///     Ok(response)
+/// }
+/// ```
+///
 /// ```compile_fail,E0382
 /// use tamis_sdk::prelude::*;
 ///

@@ -15,6 +15,18 @@ const FROM_HTTP_STATUS: i32 = -1;
 ///
 /// A gRPC request gets it as gRPC: HTTP 200 with `grpc-status` from the HTTP status, the body as
 /// `grpc-message`. `HEAD` gets no body. The proxy sets `content-length`.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+///
+/// fn refused(rule: &str) -> Response {
+///     Reply::new(403)
+///         .header("content-type", "application/json")
+///         .body(r#"{"error": "not allowed"}"#)
+///         .details(format!("rule_{rule}"))
+///         .into()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Reply {
     pub(crate) status: u16,

@@ -7,7 +7,20 @@ use crate::headers::Headers;
 use std::rc::Rc;
 use tamis_abi::MapType;
 
-/// A request that is held, until it is given to [`Next::run`](crate::Next::run). With it goes the way to its headers:
+/// A request that is held, until it is given to [`Next::run`](crate::Next::run). With it goes the way to its headers.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+///
+/// async fn only_get(mut request: Request, next: Next) -> Result<Response> {
+///     if request.method() != b"GET" {
+///         return Ok(Reply::new(405).header("allow", "GET").into());
+///     }
+///     let path = request.path_without_query().unwrap_or_default().to_vec();
+///     request.headers_mut().set("x-path", path)?;
+///     next.run(request).await
+/// }
+/// ```
 ///
 /// ```compile_fail,E0382
 /// use tamis_sdk::prelude::*;

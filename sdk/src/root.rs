@@ -20,6 +20,23 @@ const FAILURES: &str = "tamis.filter_errors";
 const SPARES: usize = 64;
 
 /// The filter's place in the proxy: one on the main thread, one on each worker.
+///
+/// ```
+/// use std::time::Duration;
+/// use tamis_sdk::prelude::*;
+///
+/// /// Asks again and again, beside all exchanges.
+/// fn watch(root: &Root) {
+///     let again = root.clone();
+///     root.spawn(async move {
+///         loop {
+///             let up = Callout::get("keys", "keys.test", "/health").send().await.is_ok();
+///             tamis_sdk::metrics::gauge("keys_up").set(up.into());
+///             again.sleep(Duration::from_secs(10)).await;
+///         }
+///     });
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Root(pub(crate) Rc<RootState>);
 

@@ -2,6 +2,34 @@
 //!
 //! Small on purpose: it knows phases, pause and resume, local replies and callouts, not Envoy's finer rules.
 //! What ships is tested as wasm, by `tamis test`. One [`Proxy`] at a time in a thread.
+//!
+//! ```
+//! use tamis_sdk::prelude::*;
+//! use tamis_sdk::testing::{Answer, Message, Proxy};
+//!
+//! struct Check;
+//!
+//! impl Filter for Check {
+//!     type Config = ();
+//!
+//!     fn new((): (), _root: &Root) -> Result<Self> {
+//!         Ok(Self)
+//!     }
+//!
+//!     async fn handle(self: Rc<Self>, request: Request, next: Next) -> Result<Response> {
+//!         match Callout::get("idp", "idp.test", "/check").send().await {
+//!             Ok(reply) if reply.is_success() => next.run(request).await,
+//!             _ => Ok(Reply::new(403).into()),
+//!         }
+//!     }
+//! }
+//!
+//! let mut proxy = Proxy::start::<Check>("")?.service(|_, _| Answer::Timeout);
+//! let played = proxy.play(Message::get("/"));
+//! assert_eq!(played.reply.map(|reply| reply.status()), Some(403));
+//! assert_eq!(played.upstream, None);
+//! # Ok::<(), String>(())
+//! ```
 
 use crate::exchange::Exchange;
 use crate::filter::{Filter, Make, make};

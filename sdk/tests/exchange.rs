@@ -13,10 +13,13 @@ use tamis_sdk::{LogLevel, metrics, shared};
 struct Config {
     #[serde(default)]
     pass: bool,
+    #[serde(default)]
+    reply: Option<u16>,
 }
 
 struct Probe {
     pass: bool,
+    reply: Option<u16>,
     root: Root,
 }
 
@@ -38,11 +41,15 @@ impl Filter for Probe {
     fn new(config: Config, root: &Root) -> Result<Self> {
         root.every(Duration::from_millis(300), || metrics::counter("slow").add(1));
         root.every(Duration::from_millis(200), || metrics::counter("quick").add(1));
-        Ok(Self { pass: config.pass, root: root.clone() })
+        Ok(Self { pass: config.pass, reply: config.reply, root: root.clone() })
     }
 
     fn on_error(&self) -> OnError {
-        if self.pass { OnError::Pass } else { OnError::Deny }
+        match self.reply {
+            Some(status) => OnError::Reply(Reply::new(status)),
+            None if self.pass => OnError::Pass,
+            None => OnError::Deny,
+        }
     }
 
     async fn handle(self: Rc<Self>, mut request: Request, next: Next) -> Result<Response> {
@@ -105,6 +112,12 @@ impl Filter for Probe {
                 b"odd" => Err(Error::msg("odd")),
                 _ => Ok(()),
             }),
+            b"/trailers" => request.on_trailers(|trailers| {
+                let seen = trailers.len().to_string();
+                trailers.remove("t")?;
+                Ok(trailers.set("x-seen", seen)?)
+            }),
+            b"/bad-trailers" => request.on_trailers(|_| Err(Reply::new(400).into())),
             b"/count" => {
                 shared::update("n", 3, |n| Some(vec![n.map_or(0, |n| n[0]) + 1]))?;
             }
@@ -171,7 +184,7 @@ fn a_reply_may_leave_as_an_error_without_being_counted() {
 
 #[test]
 fn a_failure_denies_or_passes_and_is_logged_and_counted_once() {
-    for (config, status) in [("{}", 500), (r#"{"pass":true}"#, 200)] {
+    for (config, status) in [("{}", 500), (r#"{"pass":true}"#, 200), (r#"{"reply":503}"#, 503)] {
         for path in ["/fail", "/late-fail"] {
             let mut proxy = Proxy::start::<Probe>(config).expect("good");
             let played = proxy.play(Message::get(path));
@@ -271,6 +284,18 @@ fn trailers_end_a_held_body() {
     let played = proxy().play(Message::request("POST", "/whole").body("abc").trailer("t", "1"));
     let up = played.upstream.expect("forwarded");
     assert_eq!((&up.body[..], up.trailers.len()), (&b"<abc>"[..], 1));
+}
+
+#[test]
+fn trailers_are_shown_and_changed() {
+    let send = |path: &str, trailer: bool| {
+        let request = Message::request("POST", path).body("abc");
+        proxy().play(if trailer { request.trailer("t", "1") } else { request })
+    };
+    let up = send("/trailers", true).upstream.expect("forwarded");
+    assert_eq!(up.trailers, [(b"x-seen".to_vec(), b"1".to_vec())]);
+    assert_eq!(send("/trailers", false).upstream.map(|up| up.trailers.len()), Some(0));
+    assert_eq!(send("/bad-trailers", true).reply.map(|reply| reply.status()), Some(400));
 }
 
 #[test]

@@ -203,18 +203,13 @@ pub(crate) fn mark_response_trailers() {}
 /// Answers go to the root here anyway.
 pub(crate) fn route_callouts(_root: u32) {}
 
-pub(crate) fn http_call(
-    cluster: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-    timeout: Duration,
-) -> Result<u32> {
+pub(crate) fn http_call(cluster: &str, headers: &[u8], body: &[u8], timeout: Duration) -> Result<u32> {
+    let headers = decode(headers);
     world(|w| {
         if w.clusters.as_ref().is_some_and(|known| !known.iter().any(|name| name == cluster)) {
             return Err(Status::BadArgument);
         }
         w.tokens += 4;
-        let headers = headers.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
         let (cluster, body) = (cluster.to_owned(), body.to_vec());
         let (token, kind) = (w.tokens, CallKind::Http);
         w.calls.push(SentCall { token, kind, cluster, headers, body, timeout });

@@ -13,7 +13,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 use std::cell::Cell;
 use std::time::Duration;
-use tamis_abi::{BufferType, LogLevel, MapType, MetricType, Status, StreamType};
+use tamis_abi::{BufferType, LogLevel, MapType, MetricType, Status, StreamType, pairs};
 
 mod doors;
 mod kinds;
@@ -196,12 +196,7 @@ extern "C" fn tamis_route_callouts(root: u32) {
     unsafe { proxy_on_queue_ready(root, 0) };
 }
 
-pub(crate) fn http_call(
-    cluster: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-    timeout: Duration,
-) -> Result<u32> {
+pub(crate) fn http_call(cluster: &str, headers: &[u8], body: &[u8], timeout: Duration) -> Result<u32> {
     doors::wants_http_call_response();
     let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0;
@@ -214,14 +209,46 @@ pub(crate) fn http_call(
 #[inline(never)]
 fn tamis_http_call(call: &Call<'_>, token: &mut u32) -> u32 {
     let body = if call.body.is_empty() { None } else { Some(call.body) };
+    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+    let headers = pairs::decode(call.headers).map(|list| list.map(|(n, v)| (text(n), text(v))).collect());
     let timeout = Duration::from_millis(call.timeout_ms.into());
     match proxy_wasm::hostcalls::dispatch_http_call(
         call.cluster,
-        call.headers.to_vec(),
+        headers.unwrap_or_default(),
         body,
         Vec::new(),
         timeout,
     ) {
+        Ok(made) => {
+            *token = made;
+            0
+        }
+        Err(status) => status as u32,
+    }
+}
+
+/// As long as the crate's dispatcher is there, see [`doors`]: it has to know about the token. It takes the target as
+/// text only, which a message with a length above 127 is not.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn tamis_grpc_start(start: &Start<'_>, token: &mut u32) -> u32 {
+    let Ok(target) = std::str::from_utf8(start.target) else { return Status::BadArgument.0 };
+    let metadata: Vec<(String, Vec<u8>)> = pairs::decode(start.metadata)
+        .map(|list| list.map(|(n, v)| (String::from_utf8_lossy(n).into_owned(), v.to_vec())).collect())
+        .unwrap_or_default();
+    let metadata: Vec<(&str, &[u8])> = metadata.iter().map(|(n, v)| (n.as_str(), v.as_slice())).collect();
+    let started = match start.message {
+        Some((message, timeout_ms)) => proxy_wasm::hostcalls::dispatch_grpc_call(
+            target,
+            start.service,
+            start.method,
+            metadata,
+            Some(message),
+            Duration::from_millis(timeout_ms.into()),
+        ),
+        None => proxy_wasm::hostcalls::open_grpc_stream(target, start.service, start.method, metadata),
+    };
+    match started {
         Ok(made) => {
             *token = made;
             0

@@ -6,6 +6,24 @@ use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 
 /// What a [`SharedCell`] can hold.
+///
+/// ```
+/// use tamis_sdk::shared::Value;
+///
+/// /// Two counts in eight bytes.
+/// struct Counts { good: u32, bad: u32 }
+///
+/// impl Value for Counts {
+///     fn encode(&self) -> Vec<u8> {
+///         [self.good.to_le_bytes(), self.bad.to_le_bytes()].concat()
+///     }
+///
+///     fn decode(bytes: &[u8]) -> Option<Self> {
+///         let (good, bad) = bytes.split_first_chunk()?;
+///         Some(Self { good: u32::from_le_bytes(*good), bad: u32::from_le_bytes(bad.try_into().ok()?) })
+///     }
+/// }
+/// ```
 pub trait Value: Sized {
     /// As bytes.
     fn encode(&self) -> Vec<u8>;
@@ -90,7 +108,7 @@ impl Value for i64 {
     }
 }
 
-/// One value that all workers share.
+/// One value that all workers share. The example is on the [module](super)'s page.
 pub struct SharedCell<T> {
     key: String,
     kind: PhantomData<fn() -> T>,

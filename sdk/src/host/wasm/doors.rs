@@ -13,7 +13,7 @@ use crate::host::wasm::Result;
 use crate::streams;
 use std::hint::black_box;
 use std::rc::Rc;
-use tamis_abi::{Action, Status, pairs};
+use tamis_abi::{Action, Status};
 
 mod services;
 
@@ -134,7 +134,7 @@ extern "C" fn route_callouts(_root: u32) {}
 /// A callout, as it is asked for.
 pub(super) struct Call<'a> {
     pub(super) cluster: &'a str,
-    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) headers: &'a [u8],
     pub(super) body: &'a [u8],
     pub(super) timeout_ms: u32,
 }
@@ -143,16 +143,13 @@ pub(super) struct Call<'a> {
 #[unsafe(export_name = "tamis.for.tamis_http_call")]
 #[inline(never)]
 fn http_call(call: &Call<'_>, token: &mut u32) -> u32 {
-    let list = call.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-    let mut headers = vec![0; pairs::encoded_len(list.clone())];
-    pairs::encode(list, &mut headers);
     // SAFETY: as in the file above.
     unsafe {
         proxy_http_call(
             call.cluster.as_ptr(),
             call.cluster.len(),
-            headers.as_ptr(),
-            headers.len(),
+            call.headers.as_ptr(),
+            call.headers.len(),
             call.body.as_ptr(),
             call.body.len(),
             std::ptr::null(),

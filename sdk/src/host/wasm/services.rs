@@ -2,7 +2,6 @@
 
 use super::{Result, done, take};
 use crate::host::wasm::doors;
-use tamis_abi::{Status, pairs};
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -60,12 +59,12 @@ unsafe extern "C" {
 
 /// What a call or stream is told.
 pub(super) struct Start<'a> {
-    target: &'a [u8],
-    service: &'a str,
-    method: &'a str,
-    metadata: &'a [u8],
+    pub(super) target: &'a [u8],
+    pub(super) service: &'a str,
+    pub(super) method: &'a str,
+    pub(super) metadata: &'a [u8],
     /// Of a unary call, with the time it may take.
-    message: Option<(&'a [u8], u32)>,
+    pub(super) message: Option<(&'a [u8], u32)>,
 }
 
 pub(crate) fn grpc_call(
@@ -88,38 +87,8 @@ pub(crate) fn grpc_stream(target: &[u8], service: &str, method: &str, metadata: 
 
 fn start(start: &Start<'_>) -> Result<u32> {
     let mut token = 0;
-    let status = tamis_grpc_start(start, &mut token);
+    let status = super::tamis_grpc_start(start, &mut token);
     doors::token(status, token)
-}
-
-/// As long as the crate's dispatcher is there, see [`doors`]: it has to know about the token. It takes the target as
-/// text only, which a message with a length above 127 is not.
-#[unsafe(no_mangle)]
-#[inline(never)]
-fn tamis_grpc_start(start: &Start<'_>, token: &mut u32) -> u32 {
-    let Ok(target) = std::str::from_utf8(start.target) else { return Status::BadArgument.0 };
-    let metadata: Vec<(String, Vec<u8>)> = pairs::decode(start.metadata)
-        .map(|list| list.map(|(n, v)| (String::from_utf8_lossy(n).into_owned(), v.to_vec())).collect())
-        .unwrap_or_default();
-    let metadata: Vec<(&str, &[u8])> = metadata.iter().map(|(n, v)| (n.as_str(), v.as_slice())).collect();
-    let started = match start.message {
-        Some((message, timeout_ms)) => proxy_wasm::hostcalls::dispatch_grpc_call(
-            target,
-            start.service,
-            start.method,
-            metadata,
-            Some(message),
-            std::time::Duration::from_millis(timeout_ms.into()),
-        ),
-        None => proxy_wasm::hostcalls::open_grpc_stream(target, start.service, start.method, metadata),
-    };
-    match started {
-        Ok(made) => {
-            *token = made;
-            0
-        }
-        Err(status) => status as u32,
-    }
 }
 
 /// Starts one without telling the crate.

@@ -134,11 +134,22 @@ impl Callout {
             timeout: TIMEOUT,
             failed: None,
         };
-        call.header(":method", method).header(":authority", authority).header(":path", path)
+        call.put(":method", method).put(":authority", authority).put(":path", path)
     }
 
-    /// One more header. One that HTTP does not allow makes the call fail.
+    /// One more header. One that HTTP does not allow makes the call fail, and so does one that begins with a colon or is
+    /// `host`: the proxy would join it to the call's own.
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        let bare = name.as_ref();
+        if bare.starts_with(b":") || bare.eq_ignore_ascii_case(b"host") {
+            let name = String::from_utf8_lossy(bare);
+            self.failed = Some(CalloutError::BadHeaders(format!("`{name}` is there already")));
+            return self;
+        }
+        self.put(name, value)
+    }
+
+    fn put(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         if let Err(error) = self.headers.add(name, value) {
             self.failed = Some(CalloutError::BadHeaders(error.to_string()));
         }

@@ -2,21 +2,21 @@
 //!
 //! Messages are bytes: encode and decode them with whatever the filter has for it.
 
-use crate::events::{self, GrpcEvent};
 use crate::headers::{HeaderError, Headers};
+use crate::host;
 use crate::slot::Slot;
 use crate::wire::Fields;
-use crate::{host, tasks};
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
-use tamis_abi::{BufferType, Status, pairs};
+use tamis_abi::{Status, pairs};
 
+mod calls;
+mod failure;
 mod stream;
 
+use calls::{Waiting, Waits, add, prepare};
+pub use failure::{Failure, GrpcError};
 pub use stream::Stream;
 use stream::StreamState;
 
@@ -49,93 +49,6 @@ pub struct Call {
     timeout: Duration,
     failed: Option<HeaderError>,
 }
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GrpcError {
-    /// The proxy has no such cluster, or it has no healthy host. Envoy does not say which.
-    NotStarted(String),
-    /// Metadata, a name or a message that can not be sent.
-    BadCall(String),
-    /// The call ended with a status that is not `OK`.
-    Failed(Failure),
-    /// The filter's half of the stream is closed, or the stream is over.
-    Closed,
-    /// More came than the stream keeps for somebody who does not receive; it was cancelled.
-    TooMuch,
-    /// The filter is being taken down.
-    Gone,
-    /// The host refused.
-    Host(Status),
-}
-
-/// A status that is not `OK`.
-///
-/// ```
-/// use tamis_sdk::grpc::Failure;
-///
-/// /// What the service says itself is not worth another try.
-/// fn is_worth_it(failure: &Failure) -> bool {
-///     failure.is_timeout() || !failure.is_from_service()
-/// }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The gRPC code, 1 to 16 unless the peer sent another number; above that when it sent none (docs/envoy.md 2.7).
-    pub code: u32,
-    /// `grpc-message` as it came, percent signs and all, or the proxy's own words.
-    pub message: String,
-    /// What the proxy says about it, `via_upstream` or `response_timeout` for instance. Empty when it says nothing.
-    pub details: String,
-}
-
-impl Failure {
-    /// The code and the message that a host keeps: `MESSAGE{DETAILS}`, or the details alone.
-    fn new(code: u32, text: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(text);
-        let (message, details) = match text.strip_suffix('}').and_then(|text| text.split_once('{')) {
-            Some((message, details)) => (message, details),
-            None if *text == *VIA_UPSTREAM => ("", &*text),
-            None => (&*text, ""),
-        };
-        // The last group is the proxy's; what the service wrote may have braces too.
-        let (message, details) = match text.strip_suffix("{via_upstream}") {
-            Some(message) => (message, VIA_UPSTREAM),
-            None => (message, details),
-        };
-        Self { code, message: message.to_owned(), details: details.to_owned() }
-    }
-
-    /// True when the service sent this status itself; false when the proxy made it.
-    pub fn is_from_service(&self) -> bool {
-        self.details == VIA_UPSTREAM
-    }
-
-    /// True when the proxy waited as long as it was told to.
-    pub fn is_timeout(&self) -> bool {
-        self.details == "response_timeout"
-    }
-}
-
-const VIA_UPSTREAM: &str = "via_upstream";
-
-impl fmt::Display for GrpcError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotStarted(name) => write!(f, "the gRPC call to cluster `{name}` could not start"),
-            Self::BadCall(why) => write!(f, "the gRPC call can not be sent: {why}"),
-            Self::Failed(Failure { code, message, .. }) => {
-                write!(f, "the gRPC call failed with {code}: {message}")
-            }
-            Self::Closed => f.write_str("the gRPC stream is closed"),
-            Self::TooMuch => f.write_str("more came on the gRPC stream than it keeps"),
-            Self::Gone => f.write_str("the filter that waited for the gRPC call is gone"),
-            Self::Host(status) => write!(f, "the host refused the gRPC call: {status}"),
-        }
-    }
-}
-
-impl std::error::Error for GrpcError {}
 
 impl Call {
     /// A call of `service/method`, for instance `auth.v1.Authz` and `Check`.
@@ -189,11 +102,9 @@ impl Call {
         let token = host::grpc_call(&target, &self.service, &self.method, &metadata, message, timeout)
             .map_err(|status| self.refused(status))?;
         let slot = Rc::<Slot<_>>::default();
-        let waits = Waits { token, ended: Cell::new(false) };
         add(token, root, Waiting::Call(slot.clone()));
-        let outcome = poll_fn(|context| slot.poll(context)).await;
-        waits.ended.set(true);
-        outcome
+        let _waits = Waits(token);
+        poll_fn(|context| slot.poll(context)).await
     }
 
     /// Opens a stream.
@@ -251,162 +162,6 @@ fn target(cluster: &str, authority: &str) -> Vec<u8> {
     Fields::default().bytes(1, &cluster.0).bytes(1, &authority.0).0
 }
 
-enum Waiting {
-    Call(Rc<Slot<Result<Vec<u8>, GrpcError>>>),
-    Stream(Rc<StreamState>),
-}
-
-impl Waiting {
-    fn lost(self) {
-        match self {
-            Self::Call(slot) => slot.fill(Err(GrpcError::Gone)),
-            Self::Stream(state) => state.end(Err(GrpcError::Gone)),
-        }
-    }
-}
-
-#[derive(Default)]
-struct Calls {
-    waiting: BTreeMap<u32, (u32, Waiting)>,
-    /// The token whose callback runs; 0 is none.
-    running: u32,
-    /// To be cancelled in a callback of something else: Envoy is still reading from the peer of this one.
-    later: Vec<u32>,
-}
-
-thread_local! {
-    static CALLS: RefCell<Calls> = RefCell::default();
-}
-
-/// Ready for a call, which comes home to this root.
-fn prepare() -> u32 {
-    events::want_grpc(event);
-    cancel_later(0);
-    tasks::callouts_home()
-}
-
-fn add(token: u32, root: u32, waiting: Waiting) {
-    let before = CALLS.with_borrow_mut(|calls| calls.waiting.insert(token, (root, waiting)));
-    // A host that gives a token twice answers once.
-    if let Some((_, before)) = before {
-        before.lost();
-    }
-}
-
-/// Nobody waits for this one any more.
-fn cancel(token: u32) {
-    let now = CALLS.try_with(|calls| {
-        let mut calls = calls.borrow_mut();
-        let known = calls.waiting.remove(&token);
-        if known.is_some() && calls.running == token {
-            calls.later.push(token);
-        }
-        (known, calls.running != token)
-    });
-    if let Ok((Some(_known), true)) = now {
-        let _ = host::grpc_cancel(token);
-    }
-}
-
-fn cancel_later(but: u32) {
-    let tokens = CALLS.with_borrow_mut(|calls| std::mem::take(&mut calls.later));
-    for token in tokens {
-        if token == but {
-            CALLS.with_borrow_mut(|calls| calls.later.push(token));
-        } else {
-            let _ = host::grpc_cancel(token);
-        }
-    }
-}
-
-/// Cancels a unary call whose future is dropped.
-struct Waits {
-    token: u32,
-    ended: Cell<bool>,
-}
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        if !self.ended.get() {
-            cancel(self.token);
-        }
-    }
-}
-
-/// What the host tells. Tokens that nobody waits for are dropped, before anything else: Envoy tells of a stream that
-/// could not start within the function that starts it (docs/envoy.md 2.7).
-fn event(root: u32, token: u32, event: GrpcEvent) {
-    if event == GrpcEvent::Gone {
-        return root_gone(root);
-    }
-    let stream = CALLS.with_borrow(|calls| match calls.waiting.get(&token) {
-        Some((_, Waiting::Call(_))) => Some(None),
-        Some((_, Waiting::Stream(state))) => Some(Some(state.clone())),
-        None => None,
-    });
-    let Some(stream) = stream else { return };
-    tasks::enter(root, root);
-    CALLS.with_borrow_mut(|calls| calls.running = token);
-    cancel_later(token);
-    let remove = || CALLS.with_borrow_mut(|calls| calls.waiting.remove(&token));
-    match (stream, event) {
-        (None, GrpcEvent::Message(_) | GrpcEvent::Close(_)) => {
-            if let Some((_, Waiting::Call(slot))) = remove() {
-                slot.fill(match event {
-                    GrpcEvent::Message(size) => message(size),
-                    _ => Err(failure(event)),
-                });
-            }
-        }
-        (None, _) | (_, GrpcEvent::Gone) => {}
-        (Some(state), GrpcEvent::Close(code)) => {
-            remove();
-            state.end(if code == 0 { Ok(()) } else { Err(failure(event)) });
-        }
-        (Some(state), GrpcEvent::Message(size)) => match message(size) {
-            Ok(message) => {
-                if !state.keep(message) {
-                    cancel(token);
-                    state.end(Err(GrpcError::TooMuch));
-                }
-            }
-            Err(error) => {
-                cancel(token);
-                state.end(Err(error));
-            }
-        },
-        (Some(state), GrpcEvent::Initial) => state.metadata(false),
-        (Some(state), GrpcEvent::Trailing) => state.metadata(true),
-    }
-    tasks::drain();
-    CALLS.with_borrow_mut(|calls| calls.running = 0);
-}
-
-fn message(size: usize) -> Result<Vec<u8>, GrpcError> {
-    host::buffer(BufferType::GrpcReceiveBuffer, size).map_err(GrpcError::Host)
-}
-
-fn failure(event: GrpcEvent) -> GrpcError {
-    let code = if let GrpcEvent::Close(code) = event { code } else { 0 };
-    let text = host::call_status().map(|(_, text)| text).unwrap_or_default();
-    GrpcError::Failed(Failure::new(code, &text))
-}
-
-/// A root is gone; what would have come back through it never will.
-fn root_gone(root: u32) {
-    let lost = CALLS.try_with(|calls| {
-        let mut calls = calls.borrow_mut();
-        let all = std::mem::take(&mut calls.waiting);
-        let (lost, kept) = all.into_iter().partition(|(_, (home, _))| *home == root);
-        calls.waiting = kept;
-        lost
-    });
-    let lost: BTreeMap<u32, (u32, Waiting)> = lost.unwrap_or_default();
-    for (_, waiting) in lost.into_values() {
-        waiting.lost();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -419,19 +174,6 @@ mod tests {
         assert_eq!(bytes.len(), 306);
         assert_eq!(Call::new("outbound|80||a.b.svc", "s", "m").authority, "a.b.svc");
         assert_eq!(Call::new("idp", "s", "m").authority, "idp");
-    }
-
-    #[test]
-    fn a_status_says_who_made_it() {
-        let failure = Failure::new(7, b"no {really}{via_upstream}");
-        assert_eq!((&*failure.message, failure.is_from_service()), ("no {really}", true));
-        let failure = Failure::new(14, b"upstream request timeout{response_timeout}");
-        assert_eq!((&*failure.message, failure.is_timeout()), ("upstream request timeout", true));
-        assert!(!failure.is_from_service());
-        assert!(Failure::new(5, b"via_upstream").is_from_service());
-        assert_eq!(Failure::new(13, b"\xff").message, "\u{fffd}");
-        let nested = Failure::new(14, b"gone{upstream_reset_before_response_started{remote_reset}}");
-        assert_eq!(nested.details, "upstream_reset_before_response_started{remote_reset}");
     }
 
     #[test]

@@ -300,3 +300,13 @@ fn headers_of_another_exchange_are_out_of_reach() {
     assert_eq!(up.text("x-told"), Some("the headers are not in hand any more".into()));
     assert_eq!((up.text("x-stolen"), up.text("x-read")), (None, Some("4".into())), "its own, as they were");
 }
+
+#[test]
+fn a_call_has_one_path_and_one_host() {
+    for name in [":path", ":x", "Host"] {
+        let call = std::pin::pin!(ask("/").header(name, "x").send());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let told = Future::poll(call, &mut context);
+        assert!(matches!(told, std::task::Poll::Ready(Err(CalloutError::BadHeaders(_)))), "{name}");
+    }
+}

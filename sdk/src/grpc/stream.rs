@@ -1,6 +1,7 @@
 //! A gRPC stream: messages both ways.
 
-use super::{CALLS, GrpcError, cancel};
+use super::GrpcError;
+use super::calls::{cancel, is_running};
 use crate::headers::Headers;
 use crate::host;
 use crate::slot::Slot;
@@ -148,8 +149,7 @@ impl Drop for Stream {
             return;
         }
         // Within its own callback it can not be cancelled yet, but the peer can be told that nothing follows.
-        let running = CALLS.try_with(|calls| calls.borrow().running == self.token).unwrap_or(false);
-        if running && !self.finished.get() {
+        if is_running(self.token) && !self.finished.get() {
             let _ = host::grpc_close(self.token);
         }
         cancel(self.token);

@@ -86,7 +86,6 @@ pub(crate) enum Flow {
 impl Side {
     /// As new, but for the hook, which the end of the exchange has dropped.
     pub(crate) fn reset(&self) {
-        drop(self.hooks());
         self.bodiless.set(false);
         self.missed.set(false);
     }
@@ -96,9 +95,18 @@ impl Side {
         self.hooked.get()
     }
 
-    /// Takes the hooks away, to be dropped when nothing is borrowed.
-    pub(crate) fn hooks(&self) -> impl Sized + use<> {
-        self.hooked.take().then(|| (self.hook.take(), self.trailers.take()))
+    /// Drops the hooks.
+    pub(crate) fn drop_hooks(&self) {
+        if self.hooked.take() {
+            self.drop_them();
+        }
+    }
+
+    #[cold]
+    fn drop_them(&self) {
+        // Taken out first, so that nothing is borrowed while they are dropped.
+        let hooks = (self.hook.take(), self.trailers.take());
+        drop(hooks);
     }
 
     /// The hook of the body, to look at.

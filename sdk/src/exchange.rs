@@ -187,7 +187,8 @@ impl Exchange {
     fn close(&self, stage: Stage) {
         self.stage.set(stage);
         self.drop_work();
-        drop((self.shared.request.hooks(), self.shared.response.hooks()));
+        self.shared.request.drop_hooks();
+        self.shared.response.drop_hooks();
     }
 
     fn drop_work(&self) {

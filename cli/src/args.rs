@@ -74,6 +74,9 @@ pub enum Verb {
     Pull(PullArgs),
     /// Write what a mesh needs to load a published filter, pinned by digest
     Manifest(Box<ManifestArgs>),
+    /// Check a configuration, or show what a filter takes
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// Look at recorded traffic
     #[command(subcommand)]
     Capture(CaptureVerb),
@@ -90,12 +93,11 @@ pub enum Verb {
 /// `tamis new`.
 #[derive(Debug, Args)]
 pub struct NewArgs {
-    /// Name of the package
-    #[arg(required_unless_present = "list")]
+    /// Name of the package; on a terminal asked for when it is missing
     pub name: Option<String>,
-    /// What to begin with
-    #[arg(long, default_value = "header", env = "TAMIS_TEMPLATE")]
-    pub template: String,
+    /// What to begin with [default: header]
+    #[arg(long, env = "TAMIS_TEMPLATE")]
+    pub template: Option<String>,
     /// Fill a value of the template; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -137,6 +139,9 @@ pub struct BuildArgs {
     /// Refuse a larger module, for instance `512KiB`
     #[arg(long, value_name = "SIZE", env = "TAMIS_MAX_SIZE")]
     pub max_size: Option<Bytes>,
+    /// Say how long each step took, and what it made of the size
+    #[arg(long)]
+    pub timings: bool,
 }
 
 /// `tamis test`.
@@ -159,6 +164,9 @@ pub struct TestArgs {
     /// Write a report file: `json=PATH` or `junit=PATH`; may be repeated
     #[arg(long, value_name = "KIND=PATH")]
     pub report: Vec<ReportTo>,
+    /// Stay, and run again when a file of the package or a test changes
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// `tamis inspect`.
@@ -176,6 +184,26 @@ pub struct InspectArgs {
     /// The registry
     #[command(flatten)]
     pub remote: RemoteArgs,
+}
+
+/// `tamis config …`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Have the filter itself read a configuration, and say where it is wrong
+    Check {
+        /// The configuration
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// A wasm file, or the folder of a filter package
+        #[arg(long, value_name = "PATH", default_value = ".")]
+        filter: PathBuf,
+    },
+    /// Print the JSON Schema that the module carries
+    Schema {
+        /// A wasm file, or the folder of a filter package
+        #[arg(long, value_name = "PATH", default_value = ".")]
+        filter: PathBuf,
+    },
 }
 
 /// `tamis capture …`.

@@ -52,6 +52,7 @@ codes! {
     BadModule = "bad-module", Unreadable, "The file is not a Proxy-Wasm filter that Envoy would load. `tamis inspect FILE` shows what it has and what is missing.";
     BadConfig = "bad-config", Unreadable, "A configuration file cannot be read.";
     ConfigRefused = "config-refused", Unreadable, "The filter itself said no to its configuration (`proxy_on_vm_start` or `proxy_on_configure` returned false). Envoy would not take it either. What the filter logged stands with the error.";
+    NoSchema = "no-schema", Unreadable, "The module carries no schema of its configuration: its type does not derive `schemars::JsonSchema`, or something else than `tamis build` made the module.";
     StartFault = "start-fault", Findings, "The filter broke while it was started, before any traffic.";
     BadTest = "bad-test", Unreadable, "A traffic test is YAML; the message names line and column.";
     NoFilters = "no-filters", Unreadable, "The tour needs the three built filters. In a clone of the repository `cargo xtask demo` builds them.";

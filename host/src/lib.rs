@@ -5,6 +5,7 @@
 //! takes one recorded exchange and fills a [`Playback`](tamis_traffic::Playback). Nothing here opens a file or a
 //! socket, two stages never meet, and the same stage plays the same exchanges the same way twice.
 
+mod ask;
 mod callouts;
 mod calls;
 mod chain;
@@ -22,6 +23,7 @@ mod vm;
 mod wasi;
 mod world;
 
+pub use ask::{AskError, ask};
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use module::{AbiVersion, Export, Import, LoadError, MODULE_LIMIT, Module, ModuleFacts, inspect};
 pub use policy::FailurePolicy;

@@ -91,6 +91,7 @@ mod request;
 mod response;
 pub mod retry;
 mod root;
+mod schema;
 pub mod shared;
 mod slot;
 #[cfg(any(target_family = "wasm", test))]
@@ -131,7 +132,7 @@ pub mod prelude {
 /// - `export!(tcp Gate)`: a [`TcpFilter`](tcp::TcpFilter);
 /// - `export!(log Statuses)`: an [`AccessLog`](access_log::AccessLog);
 /// - `export! { "stamp" => Stamp, "gate" => tcp Gate }`: several, chosen by `root_id`. One that is not there is an
-///   error of the configuration: Envoy does not start.
+///   error of the configuration: Envoy does not start. Such a module carries no JSON Schema.
 #[macro_export]
 macro_rules! export {
     (@start $start:ident, $alone:ident, $what:expr) => {
@@ -152,6 +153,19 @@ macro_rules! export {
         #[cfg(not(target_family = "wasm"))]
         const _: () = $crate::__private::check(&$what);
     };
+    (@schema $config:ty) => {
+        #[allow(unexpected_cfgs, reason = "`tamis build` sets it")]
+        const _: () = {
+            // `tamis build` asks for it and takes it out of what ships.
+            #[cfg(all(target_family = "wasm", tamis_build))]
+            #[unsafe(export_name = "tamis.schema")]
+            extern "C" fn __tamis_schema() -> u64 {
+                use $crate::__private::{Described as _, Undescribed as _};
+                let config = $crate::__private::Config::<$config>::new();
+                $crate::__private::give((&config).schema())
+            }
+        };
+    };
     (@named [$($all:tt)*]) => {
         const __TAMIS_FILTERS: &[$crate::__private::Named] = &[$($all)*];
         const _: () = $crate::__private::check_names(__TAMIS_FILTERS);
@@ -171,12 +185,15 @@ macro_rules! export {
     };
     (tcp $filter:ty) => {
         $crate::export!(@start start, start_alone, $crate::__private::tcp::<$filter>());
+        $crate::export!(@schema <$filter as $crate::tcp::TcpFilter>::Config);
     };
     (log $filter:ty) => {
         $crate::export!(@start start, start_alone, $crate::__private::log::<$filter>());
+        $crate::export!(@schema <$filter as $crate::access_log::AccessLog>::Config);
     };
     ($filter:ty) => {
         $crate::export!(@start start, start_alone, $crate::__private::http::<$filter>());
+        $crate::export!(@schema <$filter as $crate::Filter>::Config);
     };
 }
 
@@ -224,4 +241,6 @@ pub mod __private {
 
     /// Natively the types are checked and nothing starts.
     pub const fn check<T>(_what: &T) {}
+
+    pub use crate::schema::{Config, Described, Undescribed, give};
 }

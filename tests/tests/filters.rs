@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use tamis_cli::build;
 use tamis_tests::artifact::{self, PLAIN, WASI};
 use tamis_tests::envoy::{self, Envoy};
 use tamis_tests::peer::{Upstream, exchange};
@@ -55,5 +56,16 @@ fn a_filter_refuses_a_configuration_that_it_does_not_know_and_envoy_does_not_sta
     let refused = Envoy::start(&[envoy::listener("bad", &[filter], "none")], &[envoy::cluster("none", None)]);
     let error = format!("{:#}", anyhow::Error::from(refused.err().context("Envoy started")?));
     assert!(error.contains("no-such-key"), "the filter does not say what it refused: {error}");
+    Ok(())
+}
+
+#[test]
+fn what_a_module_carries_is_the_schema_of_its_filter() -> Result<()> {
+    for name in FILTERS {
+        let told = build::schema(&std::fs::read(artifact::unlinked(name, WASI)?)?);
+        let told = told.map_err(|failure| failure.error)?;
+        let kept = std::fs::read(tree::root().join("filters").join(name).join("schema.json"))?;
+        assert_eq!(told, Some(serde_json::from_slice(&kept)?), "{name}");
+    }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::coverage;
 use super::link::{self, link};
-use super::{Built, Request, TARGET, companion, gate, profile, section};
+use super::{Built, Request, Steps, TARGET, companion, gate, profile, schema, section};
 use crate::failure::{Code, Failure, Result};
 use crate::plan::{Settings, read_file};
 use crate::ui::Ui;
@@ -150,32 +150,42 @@ impl Package {
         let target = request.target.as_ref().or(self.settings.target.as_ref()).map_or(TARGET, |t| t);
         let profile = request.profile.as_ref().or(self.settings.profile.as_ref()).map_or("release", |p| p);
         ui.status("Building", &format!("{} v{} for {target} ({profile})", self.name, self.version));
-        let artifact = self.cargo_build(target, profile, request.coverage, ui)?;
+        let mut steps = Steps::default();
+        let artifact = steps.time("cargo", || self.cargo_build(target, profile, request.coverage, ui))?;
         let mut wasm = read_file(&artifact)?;
+        let before = wasm.len() as u64;
         let mut names = None;
         let mut max_size = request.max_size.or(self.settings.max_size.map(|b| b.0));
         if request.coverage {
             // It never ships, and linking moves code, so that its lines would no longer fit.
             max_size = None;
         } else {
-            let linked = link(&wasm).map_err(|e| {
+            let schema = steps.time("schema", || schema::schema(&wasm))?;
+            let linked = steps.time("link", || link(&wasm)).map_err(|e| {
                 Failure::because(Code::BuildFailed, format!("cannot link `{}`", self.name), e)
             })?;
             (wasm, names) = (linked.wasm, linked.names);
             if let Some(names) = names.take_if(|_| profile::keeps_names(&self.workspace, profile)) {
                 wasm = section::append(&wasm, "name", &names);
             }
+            if let Some(schema) = schema {
+                wasm = section::append(&wasm, schema::SCHEMA_SECTION, schema.to_string().as_bytes());
+            }
         }
         let wasm = section::embed(&wasm, &self.name, &self.version);
-        gate(self, &wasm, max_size)?;
+        steps.time("check", || gate(self, &wasm, max_size))?;
         let folder = self.target.join("tamis");
         let ending = if request.coverage { "coverage.wasm" } else { "wasm" };
         let path = folder.join(format!("{}.{ending}", self.name));
-        let cannot_write =
-            |e| Failure::because(Code::CannotWrite, format!("cannot write `{}`", path.display()), e);
         // Not over cargo's own file: that one is linked to what cargo thinks it built.
-        std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, &wasm)).map_err(cannot_write)?;
-        companion::write(&path, &wasm, names.as_deref()).map_err(cannot_write)?;
+        let write = || {
+            std::fs::create_dir_all(&folder)?;
+            std::fs::write(&path, &wasm)?;
+            companion::write(&path, &wasm, names.as_deref())
+        };
+        steps.time("write", write).map_err(|e| {
+            Failure::because(Code::CannotWrite, format!("cannot write `{}`", path.display()), e)
+        })?;
         Ok(Built {
             name: self.name.clone(),
             version: self.version.clone(),
@@ -184,6 +194,8 @@ impl Package {
             about: self.about.clone(),
             wasm: path,
             size: wasm.len() as u64,
+            before,
+            steps,
         })
     }
 

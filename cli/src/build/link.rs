@@ -10,6 +10,7 @@ mod segments;
 #[cfg(test)]
 mod tests;
 
+use super::schema;
 use anyhow::{Context, Result, anyhow, ensure};
 use graph::{Graph, Node};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +23,13 @@ use wasm_encoder::{FunctionSection, ImportSection, Module, NameMap, NameSection}
 use wasmparser::{DataKind, ElementItems, ElementKind, ExternalKind, Name, Operator, Parser};
 
 /// What cargo's `rustc` must be told, so that the linker says which numbers are addresses, and keeps the names.
-pub const ARGUMENTS: &[&str] = &["-Clink-arg=--emit-relocs", "-Cstrip=debuginfo"];
+pub const ARGUMENTS: &[&str] = &[
+    "-Clink-arg=--emit-relocs",
+    "-Cstrip=debuginfo",
+    // `export!` then has the module tell the schema of its configuration.
+    "--cfg=tamis_build",
+    "--check-cfg=cfg(tamis_build)",
+];
 
 /// A function with this before its name takes the place of the one with the name alone.
 const FOR: &str = "tamis.for.";
@@ -117,7 +124,7 @@ impl<'g> Linker<'g> {
             let less = linker.settle();
             let is_reached =
                 |hook: &&str| compiled(graph, hook).is_some_and(|f| less.contains(&Node::Function(f)));
-            if HOOKS.iter().any(|hook| is_reached(hook)) {
+            if HOOKS.iter().any(is_reached) {
                 linker.instead = plain;
                 reached = linker.settle();
             } else {
@@ -140,7 +147,7 @@ impl<'g> Linker<'g> {
     fn settle(&mut self) -> BTreeSet<Node> {
         let graph = self.graph;
         let goes = |name: &str| {
-            [FOR, LEAN, WANTS, OWN].iter().any(|prefix| name.starts_with(prefix))
+            [FOR, LEAN, WANTS, OWN, schema::EXPORT].iter().any(|prefix| name.starts_with(prefix))
                 || (name.starts_with(CALLBACK) && name != ALLOCATOR)
         };
         let names = graph.exports.keys();

@@ -5,10 +5,12 @@ mod companion;
 mod coverage;
 mod link;
 mod profile;
+mod schema;
 mod section;
 
 pub use cargo::{Package, packages};
 pub use link::{ARGUMENTS as LINK_ARGUMENTS, Linked, link};
+pub use schema::{SCHEMA_SECTION, schema};
 pub use section::SECTION;
 
 pub(crate) use cargo::target_installed;
@@ -19,6 +21,7 @@ use crate::failure::{Code, Failure, Result};
 use crate::plan::{Settings, read_file};
 use crate::ui::Ui;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use tamis_oci::annotations::Facts;
 
 /// The wasm target that filters are built for when nothing else is said.
@@ -56,6 +59,23 @@ pub struct Built {
     pub wasm: PathBuf,
     /// Its size in bytes.
     pub size: u64,
+    /// The size of what cargo made, before it was linked.
+    pub before: u64,
+    /// What was done, for how long.
+    pub steps: Steps,
+}
+
+/// The steps of a build, in order, and the seconds that each took.
+#[derive(Debug, Clone, Default)]
+pub struct Steps(pub Vec<(&'static str, f64)>);
+
+impl Steps {
+    fn time<T>(&mut self, name: &'static str, step: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let done = step();
+        self.0.push((name, begin.elapsed().as_secs_f64()));
+        done
+    }
 }
 
 impl Built {

@@ -20,11 +20,24 @@ pub(super) fn run(args: &BuildArgs, ui: &mut Ui) -> Result<Exit> {
             "Finished",
             &format!("{} v{}, {} bytes, Envoy would load it", built.name, built.version, built.size),
         );
+        if args.timings && !ui.json() {
+            for (step, seconds) in &built.steps.0 {
+                ui.note(&format!("{step:<6} {seconds:7.2} s"));
+            }
+            ui.note(&format!("{} bytes from cargo, {} linked", built.before, built.size));
+        }
         if ui.json() {
-            ui.json_line(&serde_json::json!({
+            let mut line = serde_json::json!({
                 "event": "built", "name": built.name, "version": built.version,
                 "path": built.wasm.display().to_string(), "bytes": built.size,
-            }))?;
+            });
+            if args.timings {
+                line["bytes_before"] = built.before.into();
+                let step =
+                    |(step, seconds): &(&str, f64)| serde_json::json!({"step": step, "seconds": seconds});
+                line["timings"] = built.steps.0.iter().map(step).collect();
+            }
+            ui.json_line(&line)?;
         } else {
             ui.data(&format!("{}\n", built.wasm.display()))?;
         }

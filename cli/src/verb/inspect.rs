@@ -1,5 +1,6 @@
 //! `tamis inspect`.
 
+use super::config::schema;
 use super::image::{fetch, module_json, opinions, opinions_json, opinions_text, safe};
 use crate::args::InspectArgs;
 use crate::build::SECTION;
@@ -100,7 +101,7 @@ fn as_json(file: &str, facts: &ModuleFacts) -> Value {
         .collect();
     json!({
         "event": "module", "file": file, "bytes": facts.size, "abi": facts.abi.to_string(), "loads": true,
-        "allocator": facts.allocator, "package": package(facts), "imports": imports, "exports": exports,
+        "allocator": facts.allocator, "package": package(facts), "schema": schema(facts), "imports": imports, "exports": exports,
         "custom_sections": sections,
     })
 }
@@ -113,6 +114,12 @@ fn as_text(file: &str, facts: &ModuleFacts, ui: &Ui) -> String {
     if let Some(package) = package(facts) {
         let field = |key: &str| safe(package[key].as_str().unwrap_or("?"));
         let _ = writeln!(text, "{} {} v{}", strong("package   "), field("name"), field("version"));
+    }
+    if let Some(schema) = schema(facts) {
+        let keys: Vec<_> =
+            schema["properties"].as_object().into_iter().flatten().map(|(k, _)| safe(k)).collect();
+        let keys = if keys.is_empty() { "of a schema".to_owned() } else { keys.join(", ") };
+        let _ = writeln!(text, "{} {keys}", strong("takes     "));
     }
     let _ = writeln!(text, "{} {} bytes", strong("size      "), facts.size);
     let _ = writeln!(text, "{} Proxy-Wasm {}", strong("abi       "), facts.abi);

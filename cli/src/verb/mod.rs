@@ -3,6 +3,7 @@
 mod build;
 mod capture;
 mod completions;
+mod config;
 mod coverage;
 mod demo;
 mod doctor;
@@ -41,6 +42,7 @@ pub fn run(verb: Verb, ui: &mut Ui) -> Result<Exit> {
         Verb::Push(args) => push::run(&args, ui),
         Verb::Manifest(args) => manifest::run(&args, ui),
         Verb::Pull(args) => pull::run(&args, ui),
+        Verb::Config(verb) => config::run(&verb, ui),
         Verb::Capture(verb) => capture::run(&verb, ui),
         Verb::Doctor(args) => doctor::run(&args, ui),
         Verb::Explain(args) => explain::run(&args, ui),

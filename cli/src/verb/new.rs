@@ -5,18 +5,23 @@ use crate::exit::Exit;
 use crate::failure::{Code, Failure, Result};
 use crate::template::{self, Rendered};
 use crate::ui::Ui;
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// What a package begins with when nothing else is said.
+const TEMPLATE: &str = "header";
 /// Where the copy of the sdk goes.
 const VENDOR: &str = "vendor";
 
 pub(super) fn run(args: &NewArgs, ui: &mut Ui) -> Result<Exit> {
-    let Some(name) = args.name.as_deref().filter(|_| !args.list) else {
+    if args.list {
         return list(ui);
-    };
+    }
+    let (name, template) = chosen(args)?;
+    let name = name.as_str();
     template::check_name(name)?;
-    let template = template::find(&args.template)?;
+    let template = template::find(&template)?;
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(name));
     if std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) || folder.is_file() {
         let failure = Failure::new(Code::FolderInUse, format!("`{}` is not empty", folder.display()));
@@ -44,6 +49,60 @@ pub(super) fn run(args: &NewArgs, ui: &mut Ui) -> Result<Exit> {
         ui.data(&format!("{}\n", folder.display()))?;
     }
     Ok(Exit::Ok)
+}
+
+/// Name and template: as said, else asked for on a terminal. Off one nothing is asked, ever.
+fn chosen(args: &NewArgs) -> Result<(String, String)> {
+    let default = || args.template.clone().unwrap_or_else(|| TEMPLATE.to_owned());
+    if let Some(name) = &args.name {
+        return Ok((name.clone(), default()));
+    }
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        let failure = Failure::new(Code::Usage, "a name for the package is missing");
+        return Err(failure.run("tamis new NAME"));
+    }
+    let templates: Vec<_> = template::all()?.iter().map(|t| (t.name, t.about.summary.clone())).collect();
+    ask(&mut std::io::stdin().lock(), &mut std::io::stderr(), &templates, args.template.as_deref())
+}
+
+/// Asks until there is a name that cargo takes and a template that there is. Nothing but Enter takes the default.
+fn ask(
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+    templates: &[(&str, String)],
+    template: Option<&str>,
+) -> Result<(String, String)> {
+    let name = loop {
+        let name = answer(input, output, "name of the package: ")?;
+        match template::check_name(&name) {
+            Ok(()) => break name,
+            Err(failure) => writeln!(output, "{}", failure.headline())?,
+        }
+    };
+    if let Some(template) = template {
+        return Ok((name, template.to_owned()));
+    }
+    for (template, summary) in templates {
+        writeln!(output, "  {template}  {summary}")?;
+    }
+    loop {
+        let template = answer(input, output, &format!("template [{TEMPLATE}]: "))?;
+        let template = if template.is_empty() { TEMPLATE } else { &template };
+        if templates.iter().any(|(known, _)| *known == template) {
+            return Ok((name, template.to_owned()));
+        }
+        writeln!(output, "no template `{template}`")?;
+    }
+}
+
+fn answer(input: &mut impl BufRead, output: &mut impl Write, question: &str) -> Result<String> {
+    write!(output, "{question}")?;
+    output.flush()?;
+    let mut line = String::new();
+    match input.read_line(&mut line)? {
+        0 => Err(Failure::new(Code::Interrupted, "the input ended before the answer")),
+        _ => Ok(line.trim().to_owned()),
+    }
 }
 
 fn vendored() -> Vec<Rendered> {
@@ -108,4 +167,35 @@ fn list(ui: &mut Ui) -> Result<Exit> {
         ui.data(&text)?;
     }
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(input: &str, template: Option<&str>) -> (Result<(String, String)>, String) {
+        let templates = [("auth", "checks tokens".to_owned()), ("header", "sets headers".to_owned())];
+        let mut output = Vec::new();
+        let answer = ask(&mut input.as_bytes(), &mut output, &templates, template);
+        (answer, String::from_utf8(output).unwrap())
+    }
+
+    #[test]
+    fn it_asks_until_the_answers_can_be_used() {
+        let (answer, shown) = asked("1st\nfirst\nnone\nauth\n", None);
+        assert_eq!(answer.unwrap(), ("first".to_owned(), "auth".to_owned()));
+        assert!(shown.contains("no template `none`") && shown.contains("auth  checks tokens"), "{shown}");
+        let (answer, _) = asked("first\n\n", None);
+        assert_eq!(answer.unwrap().1, TEMPLATE);
+    }
+
+    #[test]
+    fn what_was_said_is_not_asked_and_an_end_is_an_end() {
+        let (answer, shown) = asked("first\n", Some("auth"));
+        assert_eq!(answer.unwrap().1, "auth");
+        assert!(!shown.contains("template"), "{shown}");
+        for input in ["", "first\n", "1st\n"] {
+            assert_eq!(asked(input, None).0.unwrap_err().code, Code::Interrupted, "{input:?}");
+        }
+    }
 }

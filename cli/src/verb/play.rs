@@ -6,7 +6,7 @@ use super::inject::Beside;
 use crate::args::SelectArgs;
 use crate::failure::{Code, Failure, Result};
 use crate::interrupt;
-use crate::plan::cache_folder;
+use crate::plan::{cache_folder, nearest};
 use crate::report::{Event, Files, Filter, Reports, Seen, Summary};
 use crate::ui::Ui;
 use std::time::{Duration, Instant};
@@ -109,11 +109,26 @@ pub(super) fn start_failure(error: StartError) -> Failure {
         .map(|log| format!("{:?}: {}", log.level, redact::show(&log.text)).to_lowercase())
         .collect();
     logs.reverse();
+    let lines = error.logs.iter().filter(|log| log.filter == error.filter);
+    let near = lines.rev().find_map(|log| nearest_key(&String::from_utf8_lossy(&log.text)));
     let failure = match logs.is_empty() {
         true => Failure::new(code, error),
         false => Failure::because(code, error, anyhow::anyhow!("it logged {}", logs.join("; "))),
     };
+    let failure = match near {
+        Some(key) => failure.hint(format!("did you mean `{key}`?")),
+        None => failure,
+    };
     failure.hint(hint)
+}
+
+/// For a line with "unknown field `a`, expected one of `b`, `c`": the one that is meant most likely.
+fn nearest_key(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("unknown field `")?;
+    let mut words = rest.split('`');
+    let wrong = words.next()?;
+    let known: Vec<&str> = words.skip(1).step_by(2).collect();
+    nearest(wrong, &known).map(|key| redact::show(key.as_bytes()).to_string())
 }
 
 /// What to play and whom to tell.

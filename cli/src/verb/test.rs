@@ -2,6 +2,7 @@
 
 mod find;
 mod one;
+mod watch;
 
 use super::play::engine;
 use crate::args::TestArgs;
@@ -17,15 +18,12 @@ use std::time::Instant;
 use tamis_traffic::expect::TrafficTest;
 
 pub(super) fn run(args: &TestArgs, ui: &mut Ui) -> Result<Exit> {
+    if args.watch { watch::run(args, ui) } else { once(args, ui) }
+}
+
+fn once(args: &TestArgs, ui: &mut Ui) -> Result<Exit> {
     let request = Request { target: args.target.clone(), ..Request::default() };
-    let paths = match (&args.package, args.paths.is_empty()) {
-        (Some(name), true) => {
-            let found = build::packages(Path::new("."), std::slice::from_ref(name))?;
-            found.iter().map(|p| p.folder.join("tests")).collect()
-        }
-        (None, true) => default_paths()?,
-        (_, false) => args.paths.clone(),
-    };
+    let paths = paths(args)?;
     let files = find::tests(&paths)?;
     if files.is_empty() {
         let named: Vec<_> = paths.iter().map(|p| format!("`{}`", p.display())).collect();
@@ -72,6 +70,18 @@ pub(super) fn run(args: &TestArgs, ui: &mut Ui) -> Result<Exit> {
         (false, None, 0) => Exit::Ok,
         (false, None, _) => Exit::Findings,
     })
+}
+
+/// Where the tests are.
+fn paths(args: &TestArgs) -> Result<Vec<PathBuf>> {
+    match (&args.package, args.paths.is_empty()) {
+        (Some(name), true) => {
+            let found = build::packages(Path::new("."), std::slice::from_ref(name))?;
+            Ok(found.iter().map(|p| p.folder.join("tests")).collect())
+        }
+        (None, true) => default_paths(),
+        (_, false) => Ok(args.paths.clone()),
+    }
 }
 
 /// `tests/` of the package of this folder, of each filter package of a workspace, or of this folder.

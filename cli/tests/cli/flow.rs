@@ -25,6 +25,24 @@ fn new_build_test_replay() {
     let wasm = built.out.trim();
     assert!(wasm.ends_with("target/tamis/hello.wasm"), "{wasm}");
     run(&["inspect", wasm]).exit(0).says("hello v0.1.0").says("Proxy-Wasm 0.2.1");
+    let schema = run(&["config", "schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&schema.exit(0).out).unwrap();
+    assert_eq!(schema["properties"]["header"]["description"], "The request header to set.", "{schema}");
+    assert_eq!(schema["additionalProperties"], false);
+    run(&["inspect", wasm]).exit(0).says("header, value");
+    assert!(hello.join("target/tamis/hello.names").is_file(), "names are set aside");
+    run(&["config", "check", "config.json"]).exit(0).says("`hello` takes it");
+    std::fs::write(hello.join("bad.json"), "{ \"header\": \"x-a\",\n  \"valeu\": 7 }").unwrap();
+    run(&["config", "check", "bad.json", "--filter", wasm])
+        .exit(5)
+        .talks("error[config-refused]")
+        .talks("unknown field `valeu`")
+        .talks("line 2 column 3")
+        .talks("did you mean `value`?");
+    let timed = run(&["build", "--timings", "--format", "json"]).exit(0).event("built");
+    let steps: Vec<_> = timed["timings"].as_array().unwrap().iter().map(|s| s["step"].clone()).collect();
+    assert_eq!(steps, ["cargo", "schema", "link", "check", "write"]);
+    assert!(timed["bytes_before"].as_u64() > timed["bytes"].as_u64(), "{timed}");
     run(&["build", "--max-size", "1KiB"]).exit(3).talks("error[too-large]");
 
     run(&["test"]).exit(0).says("PASS").says("1 traffic test").says("0 failed");
@@ -127,4 +145,10 @@ fn an_sdk_of_ones_own() {
     assert!(manifest.contains("sdk\" }"), "{manifest}");
     assert!(!place.path().join("hello/vendor").exists());
     place.run(&["new", "other", "--sdk", "."]).exit(5);
+}
+
+#[test]
+fn off_a_terminal_nothing_is_asked() {
+    let place = Place::new();
+    place.run(&["new"]).exit(2).talks("a name for the package is missing").talks("tamis new NAME");
 }

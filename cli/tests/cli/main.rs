@@ -20,3 +20,4 @@ mod real;
 mod reference;
 mod replay;
 mod support;
+mod watch;

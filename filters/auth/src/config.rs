@@ -5,8 +5,7 @@ use serde_json::Value;
 use tamis_matching::{Mode, PathOptions, RequestConfig, Seconds};
 
 /// Configuration of the auth filter.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// `ENFORCE` refuses, `SHADOW` only counts and logs, `DISABLED` does nothing.
@@ -51,8 +50,7 @@ fn default_realm() -> String {
 }
 
 /// What happens to headers that override the method or path.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OverrideHeaders {
     /// They are removed.
@@ -63,8 +61,7 @@ pub enum OverrideHeaders {
 }
 
 /// Somebody who issues JWTs.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerConfig {
     /// Name in `accept`, metrics and logs.
@@ -109,16 +106,14 @@ fn yes() -> bool {
 }
 
 /// A JWK set.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 pub struct Jwks {
     /// The keys. Members and key types that are not known are ignored (RFC 7517 4 and 5).
     pub keys: Vec<Value>,
 }
 
 /// A signature algorithm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256; keys of 2048 to 4096 bits.
     RS256,
@@ -129,8 +124,7 @@ pub enum Algorithm {
 }
 
 /// A claim that becomes a header.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimHeader {
     /// The claim; dots lead into objects (`realm.roles`) unless a claim has the whole name.
@@ -141,8 +135,7 @@ pub struct ClaimHeader {
 }
 
 /// A place on the request: one of `header`, `query`, `cookie`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceConfig {
     /// A header.
@@ -156,8 +149,7 @@ pub struct SourceConfig {
 }
 
 /// API keys.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeysConfig {
     /// Where the key is; `[{header: x-api-key}]` unless given.
@@ -174,8 +166,7 @@ pub struct ApiKeysConfig {
 }
 
 /// An API key.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyConfig {
     /// Whose it is.
@@ -195,8 +186,7 @@ pub struct ApiKeyConfig {
 }
 
 /// A rule.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleConfig {
     /// Any of these has to fit; without any, the rule fits every request.
@@ -217,8 +207,7 @@ pub struct RuleConfig {
 }
 
 /// What a rule requires.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Require {
     /// A valid credential.
@@ -233,8 +222,7 @@ pub enum Require {
 }
 
 /// A condition on a claim.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimRule {
     /// The claim; dots as in `claims_to_headers`.

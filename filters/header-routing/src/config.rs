@@ -4,8 +4,7 @@ use serde::Deserialize;
 use tamis_matching::{HeaderEditsConfig, Mode, PathOptions, RequestConfig};
 
 /// Configuration of the header-routing filter.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// `ENFORCE` acts, `SHADOW` only counts and logs, `DISABLED` does nothing.
@@ -33,8 +32,7 @@ pub struct Config {
 }
 
 /// A rule.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleConfig {
     /// Name in metrics, logs and the debug header: letters, digits, `-`, `_`, `.`.
@@ -50,8 +48,7 @@ pub struct RuleConfig {
 }
 
 /// What to do with a request. `respond` and `redirect` answer; all other keys are for requests that go on.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ActionConfig {
     /// Edits of the request headers.
@@ -69,8 +66,7 @@ pub struct ActionConfig {
 }
 
 /// Another path or host. The query stays.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewriteConfig {
     /// Replaces the start of the canonical path.
@@ -82,8 +78,7 @@ pub struct RewriteConfig {
 }
 
 /// Replaces the start of a path. When the path does not start so, it stays.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrefixRewrite {
     /// The start, in whole segments.
@@ -93,8 +88,7 @@ pub struct PrefixRewrite {
 }
 
 /// Weighted variants.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitConfig {
     /// What tells users apart; the first that a request has decides. Without any, `x-request-id` does, so each
@@ -106,8 +100,7 @@ pub struct SplitConfig {
 }
 
 /// What tells users apart.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SplitKey {
     /// The first value of a request header.
@@ -119,8 +112,7 @@ pub enum SplitKey {
 }
 
 /// A variant.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VariantConfig {
     /// Name in metrics and the debug header.
@@ -133,8 +125,7 @@ pub struct VariantConfig {
 }
 
 /// An answer.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RespondConfig {
     /// HTTP status, 200 to 599. gRPC clients get the matching gRPC status.
@@ -148,8 +139,7 @@ pub struct RespondConfig {
 }
 
 /// A redirect: what is not given stays as in the request.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedirectConfig {
     /// 301, 302, 303, 307 or 308; 307 unless given.

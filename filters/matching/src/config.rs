@@ -5,8 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Whether a filter or a rule acts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Mode {
     /// Decide and act.
@@ -79,7 +78,6 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-#[cfg(not(target_family = "wasm"))]
 impl schemars::JsonSchema for Pairs {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Pairs".into()
@@ -107,7 +105,6 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
-#[cfg(not(target_family = "wasm"))]
 impl schemars::JsonSchema for Seconds {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Duration".into()

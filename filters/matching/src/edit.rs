@@ -4,8 +4,7 @@ use crate::config::{ConfigError, Pairs, header_name, header_value};
 use serde::Deserialize;
 
 /// What to do to a header map, in this order: `remove`, `set`, `add`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeaderEditsConfig {
     /// Headers that end up with exactly this value.

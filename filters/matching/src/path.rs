@@ -8,8 +8,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 
 /// What to do with something in a path that servers read in different ways.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Tolerance {
     /// The path counts as ambiguous.
@@ -20,8 +19,7 @@ pub enum Tolerance {
 }
 
 /// How strictly paths are read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PathOptions {
     /// `%2F` and `%5C`: some servers see a separator, some do not.

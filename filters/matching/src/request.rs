@@ -6,8 +6,7 @@ use crate::view::View;
 use serde::Deserialize;
 
 /// Conditions on a request; all of those given must hold. A list of them is an "any of".
-#[derive(Debug, Clone, Default, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestConfig {
     /// Conditions on headers; all must hold.
@@ -27,8 +26,7 @@ pub struct RequestConfig {
 
 /// A condition on a header, query parameter or cookie: at most one kind of condition; without any, the field
 /// has to be there. With several values, one that fits is enough.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FieldConfig {
     /// Name of the field. For headers also `:method`, `:authority`, `:scheme`.
@@ -63,8 +61,7 @@ pub struct FieldConfig {
 }
 
 /// A range of integers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
     /// The first that fits.
@@ -74,8 +71,7 @@ pub struct Range {
 }
 
 /// A condition on the path: exactly one of the first five keys.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PathConfig {
     /// The whole path.

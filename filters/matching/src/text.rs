@@ -12,8 +12,7 @@ const MAX_PATTERN: usize = 4096;
 const MAX_REGEX: usize = 256 << 10;
 
 /// A condition on a text: exactly one of the first five keys.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TextConfig {
     /// The whole text.

@@ -4,8 +4,7 @@ use serde::Deserialize;
 use tamis_matching::{Mode, PathOptions, RequestConfig, Seconds};
 
 /// Configuration of the rate-limit filter.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// `ENFORCE` refuses, `SHADOW` only counts and logs, `DISABLED` does nothing.
@@ -28,8 +27,7 @@ pub struct Config {
 }
 
 /// One limit.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleConfig {
     /// Name of the policy in headers, metrics and logs: letters, digits, `-`, `_`, `.`.
@@ -57,8 +55,7 @@ pub struct RuleConfig {
 }
 
 /// A part of a key.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyPart {
     /// The value of a header. Clients choose it freely unless an earlier filter sets it (auth: `claims_to_headers`).
@@ -80,8 +77,7 @@ pub enum KeyPart {
 }
 
 /// How many leading bits of an address are one client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prefixes {
     /// Bits of an IPv4 address, 32 unless given.
@@ -97,8 +93,7 @@ impl Default for Prefixes {
 }
 
 /// What a request without a key gets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OnMissingKey {
     /// All of them share one count.
@@ -111,8 +106,7 @@ pub enum OnMissingKey {
 }
 
 /// What a request gets whose state cannot be written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OnContention {
     /// It is refused.
@@ -123,8 +117,7 @@ pub enum OnContention {
 }
 
 /// So many requests per so much time.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitConfig {
     /// Requests (units of cost) that come back in `per`.
@@ -137,8 +130,7 @@ pub struct LimitConfig {
 }
 
 /// What a request costs.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CostConfig {
     /// Always the same.
@@ -154,8 +146,7 @@ impl Default for CostConfig {
 }
 
 /// A header that names the cost.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CostHeader {
     /// Name of the header.
@@ -165,8 +156,7 @@ pub struct CostHeader {
 }
 
 /// Which headers a response gets.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeadersConfig {
     /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11).
@@ -186,8 +176,7 @@ impl Default for HeadersConfig {
 }
 
 /// Where the state of keys lives: shared data of the VM id, in a table of fixed size.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
     /// Slots of the table, 16 to 1048576; about 150 bytes each once used. Shared data cannot delete, so this bounds memory.
@@ -203,8 +192,7 @@ impl Default for StoreConfig {
 }
 
 /// The answer to a refused request. gRPC clients get RESOURCE_EXHAUSTED with the body as its message.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResponseConfig {
     /// HTTP status, 400 to 599.

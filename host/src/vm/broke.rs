@@ -83,10 +83,50 @@ fn what(trap: Trap) -> String {
     text.strip_prefix("wasm trap: ").map_or(text.clone(), str::to_owned)
 }
 
-/// The innermost function that has a name, as ` in NAME`.
+/// Crates through which a panic goes on its way to the trap: what went wrong is in whoever called them.
+const BENEATH: [&str; 4] = ["core", "std", "alloc", "tamis_sdk"];
+
+/// The innermost function that has a name, of the filter's own if there is one, as ` in NAME`.
 fn place(error: &wasmtime::Error) -> String {
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
-    let name = trace.frames().iter().find_map(|f| f.func_name().map(str::to_owned));
+    let frames = trace.frames().iter().filter_map(|frame| frame.func_name());
+    let names: Vec<String> = frames.map(|name| format!("{:#}", rustc_demangle::demangle(name))).collect();
+    let name = names.iter().find(|name| is_own(name)).or(names.first());
     // A name is what the module says, and may say anything.
     name.map(|n| format!(" in `{}`", show(n.as_bytes()))).unwrap_or_default()
+}
+
+/// False for code of the standard library and of the sdk, also where it implements something for another's type.
+fn is_own(name: &str) -> bool {
+    let path = name.trim_start_matches(['<', '&']);
+    name.contains("::")
+        && !BENEATH.iter().any(|crate_| path.strip_prefix(crate_).is_some_and(|p| p.starts_with("::")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filters_own_function_is_named_where_there_is_one() {
+        let place_of = |names: [&str; 3]| {
+            let [trapped, between, outer] = names;
+            let text = format!(
+                r#"(module (func ${trapped} unreachable) (func ${between} (call 0)) (func ${outer} (export "run") (call 1)))"#
+            );
+            let engine = wasmtime::Engine::default();
+            let module = wasmtime::Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+            let mut store = wasmtime::Store::new(&engine, ());
+            let instance = wasmtime::Instance::new(&mut store, &module, &[]).unwrap();
+            let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+            place(&run.call(&mut store, ()).unwrap_err())
+        };
+        let panic = "_ZN4core9panicking5panic17h0123456789abcdefE";
+        let sdk = "_ZN9tamis_sdk4host4wasm5panic8panicked17h0123456789abcdefE";
+        let own = "_ZN5hello6Header6handle17h0123456789abcdefE";
+        assert_eq!(place_of([sdk, panic, own]), " in `hello::Header::handle`");
+        assert_eq!(place_of([sdk, panic, "proxy_on_tick"]), " in `tamis_sdk::host::wasm::panic::panicked`");
+        assert_eq!(place_of(["plain", own, panic]), " in `hello::Header::handle`");
+        assert_eq!(place_of(["plain", "other", "run"]), " in `plain`");
+    }
 }

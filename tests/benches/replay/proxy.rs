@@ -1,6 +1,7 @@
-//! A replay against a real Envoy under load, with the same module: the header template as it ships.
+//! A replay against a real Envoy under load, with the same module: the header template as it ships. And what that one
+//! adds to a request there, against the same job on the bare crate.
 //!
-//! Both by CPU time, interleaved, since requests per second say as much of the machine as of the proxy. Envoy
+//! All by CPU time, interleaved, since requests per second say as much of the machine as of the proxy. Envoy
 //! answers by itself, on one worker; the load generator is `wrk`.
 
 use crate::capture::REQUEST;
@@ -13,7 +14,7 @@ use tamis_tests::envoy::{self, Envoy};
 use tamis_tests::{artifact, tree};
 
 /// Rounds of each side.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 /// Length of one round of load, as `wrk` takes it.
 const LOAD: &str = "2s";
 /// Ticks of `/proc` in a second (`USER_HZ`, the same on all of Linux's usual machines).
@@ -26,36 +27,64 @@ pub(crate) fn template() -> Result<Guest> {
     Ok(Guest { name: "header template", wasm, config, changes: 2, promised: false })
 }
 
-/// Prints both sides and gives the ratio of CPU time.
-pub(crate) fn compare(guest: &Guest, record: &Arc<[u8]>) -> Result<f64> {
+/// Prints all sides and gives two ratios of CPU time: a request's in Envoy to a replayed exchange's, and what the
+/// template adds to a request to what the same job on the bare crate adds.
+pub(crate) fn compare(guest: &Guest, record: &Arc<[u8]>) -> Result<(f64, f64)> {
     let folder = tempfile::tempdir()?;
-    let path = folder.path().join("header.wasm");
-    std::fs::write(&path, &guest.wasm)?;
     let config = String::from_utf8_lossy(&guest.config);
-    let filter = envoy::filter("header", "bench", &path, &config, &json!({}));
-    let mut listener = envoy::listener("bench", &[filter], "none");
-    listener["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"] = json!([{
-        "match": { "prefix": "/" },
-        "direct_response": { "status": 200, "body": { "inline_string": "x".repeat(128) } },
-    }]);
-    let proxy = Envoy::start(&[listener], &[envoy::cluster("none", None)])?;
-    let url = format!("http://{}/api/v1/items?id=42", proxy.listener("bench")?);
+    let raw = std::fs::read(artifact::raw_header()?)?;
+    let mut listeners = Vec::new();
+    for (name, wasm) in [("none", None), ("template", Some(&guest.wasm)), ("raw", Some(&raw))] {
+        let mut filters = Vec::new();
+        if let Some(wasm) = wasm {
+            let path = folder.path().join(name).with_extension("wasm");
+            std::fs::write(&path, wasm)?;
+            filters.push(envoy::filter(name, name, &path, &config, &json!({})));
+        }
+        let mut listener = envoy::listener(name, &filters, "none");
+        listener["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"] = json!([{
+            "match": { "prefix": "/" },
+            "direct_response": { "status": 200, "body": { "inline_string": "x".repeat(128) } },
+        }]);
+        listeners.push(listener);
+    }
+    let proxy = Envoy::start(&listeners, &[envoy::cluster("none", None)])?;
+    let url =
+        |name: &str| -> Result<String> { Ok(format!("http://{}/api/v1/items?id=42", proxy.listener(name)?)) };
+    let urls = [url("none")?, url("template")?, url("raw")?];
     let mut ours = Ours::new(guest, true)?;
-    let (mut theirs, mut replay, mut rates) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let before = ticks(proxy.pid())?;
-        let (requests, rate) = load(&url)?;
-        theirs.push((ticks(proxy.pid())? - before) / TICKS * 1e9 / requests);
-        rates.push(rate);
+    let (mut cpu, mut replay, mut rates): ([Vec<f64>; 3], Vec<f64>, Vec<f64>) = Default::default();
+    let mut added: [Vec<f64>; 2] = Default::default();
+    for round in 0..ROUNDS {
+        let mut now = [0.0; 3];
+        // Each round begins with another side, so that none is always the first on a cold machine.
+        for side in (0..3).map(|at| (at + round) % 3) {
+            let before = ticks(proxy.pid())?;
+            let (requests, rate) = load(&urls[side])?;
+            now[side] = (ticks(proxy.pid())? - before) / TICKS * 1e9 / requests;
+            cpu[side].push(now[side]);
+            if side == 1 {
+                rates.push(rate);
+            }
+        }
+        added[0].push(now[1] - now[0]);
+        added[1].push(now[2] - now[0]);
         replay.push(timed(|| ours.replay(record, ROUND))?);
     }
-    let [theirs, replay, rate] = [theirs, replay, rates].map(|all| median(&all));
+    let ([none, theirs, raw], [replay, rate]) =
+        (cpu.map(|all| median(&all)), [replay, rates].map(|all: Vec<f64>| median(&all)));
     println!(
         "header template: Envoy {theirs:.0} ns of CPU a request ({rate:.0} requests/s), whole replay {replay:.0} ns \
          an exchange: {:.1} times as fast",
         theirs / replay
     );
-    Ok(theirs / replay)
+    let [template, twin] = added.map(|all| median(&all));
+    println!(
+        "added CPU in Envoy, paired by round: template {template:.0} ns, the same job on the bare crate {twin:.0} ns: \
+         {:.2} of it (no filter {none:.0} ns, bare crate {raw:.0} ns a request)",
+        template / twin
+    );
+    Ok((theirs / replay, template / twin))
 }
 
 /// One round of load: how many requests, and how many a second.

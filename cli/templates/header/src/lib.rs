@@ -1,11 +1,13 @@
 //! Sets a header on every request and marks every response that went through it.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::rc::Rc;
 use tamis_sdk::prelude::*;
 
 /// What `config.json` holds. An unknown key is an error, so that a typing mistake cannot pass in silence.
-#[derive(Debug, Deserialize)]
+// `JsonSchema` is for `tamis config schema`: the module carries what it takes.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The request header to set.

@@ -55,6 +55,7 @@ mod tests {
     struct Silent;
 
     #[test]
+    #[allow(clippy::needless_borrow, reason = "as `export!` writes it: the reference decides")]
     fn a_type_that_describes_itself_is_described_and_another_is_not() {
         let schema = (&Config::<Says>::new()).schema();
         assert!(schema.contains("\"required\":[\"header\"]"), "{schema}");

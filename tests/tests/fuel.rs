@@ -52,6 +52,7 @@ fn linked_filters_do_the_same_for_less() -> Result<()> {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "how far the promise is kept")]
 fn the_template_costs_less_than_its_twin_on_the_bare_crate() -> Result<()> {
     let raw = std::fs::read(artifact::raw_header()?)?;
     let linked = link(&std::fs::read(artifact::template()?)?)?.wasm;

@@ -53,8 +53,8 @@ pub(crate) fn compare(guest: &Guest, record: &Arc<[u8]>) -> Result<(f64, f64)> {
         |name: &str| -> Result<String> { Ok(format!("http://{}/api/v1/items?id=42", proxy.listener(name)?)) };
     let urls = [url("none")?, url("template")?, url("raw")?];
     let mut ours = Ours::new(guest, true)?;
-    let (mut cpu, mut replay, mut rates): ([Vec<f64>; 3], Vec<f64>, Vec<f64>) = Default::default();
-    let mut added: [Vec<f64>; 2] = Default::default();
+    let (mut cpu, mut added): ([Vec<f64>; 3], [Vec<f64>; 2]) = Default::default();
+    let (mut replay, mut rates) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let mut now = [0.0; 3];
         // Each round begins with another side, so that none is always the first on a cold machine.
@@ -72,7 +72,7 @@ pub(crate) fn compare(guest: &Guest, record: &Arc<[u8]>) -> Result<(f64, f64)> {
         replay.push(timed(|| ours.replay(record, ROUND))?);
     }
     let ([none, theirs, raw], [replay, rate]) =
-        (cpu.map(|all| median(&all)), [replay, rates].map(|all: Vec<f64>| median(&all)));
+        (cpu.map(|all| median(&all)), [replay, rates].map(|all| median(&all)));
     println!(
         "header template: Envoy {theirs:.0} ns of CPU a request ({rate:.0} requests/s), whole replay {replay:.0} ns \
          an exchange: {:.1} times as fast",

@@ -170,8 +170,8 @@ fn fault(kind: FaultKind) -> &'static str {
         }
         FaultKind::NotPlayable => "The exchange lacks what playing needs, most often the request half.",
         FaultKind::NotSupported => {
-            "The filter uses a function that this version of tamis does not have yet. The exchange says nothing \
-             about the filter."
+            "The filter asked for something that Envoy has and tamis has not; the fault names it. The exchange says \
+             nothing about the filter."
         }
         FaultKind::Internal => "A bug of tamis. Please report it with the capture, if it can be shared.",
     }

@@ -2,7 +2,7 @@
 
 use super::http::note_time;
 use super::pending::Live;
-use super::{Answer, Delivery, Event, Refused, Service, wire};
+use super::{Answer, Delivery, Event, Refused, Service, google, wire};
 use crate::headermap::{self, MapKind, settle};
 use crate::stage::{Action, Desk};
 use crate::world::LimitReached;
@@ -53,13 +53,17 @@ impl Desk {
         if let Err(why) = self.callouts.room() {
             return why.into();
         }
+        if order.service.google {
+            return self.start_google(&order, callout);
+        }
+        // Whoever answers a stream knows it by its token later.
+        callout.token = self.callouts.next_number(self.at.vm, order.kind);
         let answer = self.answers.answer(&callout);
         if answer == Answer::UnknownCluster && !order.service.encoded {
-            self.made.push(callout);
+            self.made.push(Callout { token: 0, ..callout });
             return Refused::NoService.into();
         }
         let token = self.callouts.number(self.at.vm, order.kind);
-        callout.token = token;
         let (vm, root) = (self.at.vm, self.plugins.get(callout.filter).map_or(0, |p| p.root));
         let delivery =
             |event| Delivery { filter: callout.filter, vm, root, token, due: self.clock.wall(), event };
@@ -97,6 +101,31 @@ impl Desk {
         Started { result: Ok(token), inline: None }
     }
 
+    /// Starts a call or a stream of Envoy's other client: it always starts, and what fails is told later.
+    fn start_google(&mut self, order: &Order, mut callout: Callout) -> Started {
+        let token = self.callouts.number(self.at.vm, order.kind);
+        callout.token = token;
+        // A call without any time fails at once.
+        let in_time = order.kind == CalloutKind::GrpcStream || order.timeout > 0;
+        let answer = match google::headers(order).filter(|_| in_time) {
+            Some(headers) => {
+                callout.request.headers = headers;
+                self.answers.answer(&callout)
+            }
+            None => Answer::NoHosts,
+        };
+        if matches!(answer, Answer::Unanswered | Answer::Addresses { .. }) {
+            self.unanswered(&callout);
+        }
+        let nobody = matches!(answer, Answer::NoHosts | Answer::UnknownCluster);
+        let (vm, root) = (self.at.vm, self.plugins.get(callout.filter).map_or(0, |p| p.root));
+        let mut live = Live { google: true, ..Live::new(callout.clone(), vm, root, self.clock.wall()) };
+        self.schedule(&mut live, answer);
+        self.callouts.live.push(live);
+        self.made.push(Callout { token: if nobody { 0 } else { token }, ..callout });
+        Started { result: Ok(token), inline: None }
+    }
+
     /// The filter was told inside of the host function; from now on the stream is unknown to it.
     pub(crate) fn forget_grpc(&mut self, token: u32) {
         let vm = self.at.vm;
@@ -107,13 +136,14 @@ impl Desk {
     /// Puts what will come on its way.
     fn schedule(&mut self, live: &mut Live, answer: Answer) {
         let now = self.clock.wall();
-        let events = wire::stream(answer).unwrap_or_default();
+        let events =
+            if live.google { google::stream(answer) } else { wire::stream(answer).unwrap_or_default() };
         if live.callout.kind == CalloutKind::GrpcStream {
             return self.send_events(live, events, now);
         }
         let limit = u64::from(live.callout.timeout_ms) * 1_000_000;
         let event = wire::call(events).filter(|(at, _)| limit == 0 || *at < limit);
-        let late = (limit > 0).then(|| (limit, wire::timeout()));
+        let late = (limit > 0).then(|| (limit, if live.google { google::failed() } else { wire::timeout() }));
         self.send_events(live, event.or(late).into_iter().collect(), now);
     }
 
@@ -210,7 +240,10 @@ impl Desk {
         let now = self.clock.wall();
         let mut live = self.callouts.live.remove(at);
         let from = live.last_due.max(now) - now;
-        let (events, _) = wire::parts(reply, from, !live.headed);
+        let (mut events, _) = wire::parts(reply, from, !live.headed);
+        if live.google {
+            events = events.into_iter().map(google::told).collect();
+        }
         self.send_events(&mut live, events, now);
         self.callouts.live.insert(at, live);
     }
@@ -257,10 +290,10 @@ impl Desk {
         let Some(live) = found else { return };
         match &mut delivery.event {
             // The router adds it once the request is complete.
-            Event::Initial(headers) if !headers.is_empty() && live.ended => {
+            Event::Initial(headers) if !headers.is_empty() && live.ended && !live.google => {
                 note_time(headers, Duration::ZERO)
             }
-            Event::Alone(headers) if live.ended => note_time(headers, Duration::ZERO),
+            Event::Alone(headers) if live.ended && !live.google => note_time(headers, Duration::ZERO),
             Event::Closed { .. } => live.closed_there = true,
             _ => {}
         }
@@ -278,7 +311,7 @@ const CALL: u32 = 1;
 const STREAM: u32 = 2;
 
 /// `grpc-timeout`: at most eight digits, in the smallest unit that fits.
-fn grpc_timeout(milliseconds: u32) -> String {
+pub(super) fn grpc_timeout(milliseconds: u32) -> String {
     let mut value = milliseconds;
     for (unit, next) in [('m', 1000), ('S', 60)] {
         if value <= 99_999_999 {

@@ -1,5 +1,6 @@
 //! Calls that filters make, and who answers them.
 
+mod google;
 mod grpc;
 mod http;
 mod names;
@@ -9,6 +10,6 @@ mod wire;
 
 pub(crate) use grpc::Order;
 pub(crate) use pending::{Callouts, Delivery, Event, Refused};
-pub(crate) use service::{NotAService, Service};
+pub(crate) use service::{NoTarget, Service};
 
 pub(crate) use tamis_traffic::answers::{Answer, Answers, Nobody};

@@ -81,6 +81,8 @@ pub(super) struct Live {
     pub(super) headed: bool,
     /// The host function that starts it has not returned yet.
     pub(super) inside: bool,
+    /// Envoy's other client has it.
+    pub(super) google: bool,
     /// When the last event that is on its way is due.
     pub(super) last_due: u64,
     /// As it was started.
@@ -100,6 +102,7 @@ impl Live {
             closed_there: false,
             headed: false,
             inside: false,
+            google: false,
             last_due: now,
             callout,
         }
@@ -199,14 +202,20 @@ impl Callouts {
     /// 4, 8, 12, … for HTTP calls of each VM, 5, 9, … for gRPC calls, 6, 10, … for streams, 2, 3, … for names; a failed
     /// start burns a number (docs/envoy.md 2.6).
     pub(super) fn number(&mut self, vm: usize, kind: CalloutKind) -> u32 {
+        let next = self.next_number(vm, kind);
         if self.numbers.len() <= vm {
             self.numbers.resize(vm + 1, FRESH);
         }
+        self.numbers[vm][kind as usize] = next;
+        next
+    }
+
+    /// What [`Callouts::number`] will give.
+    pub(super) fn next_number(&self, vm: usize, kind: CalloutKind) -> u32 {
         let at = kind as usize;
         let step = if kind == CalloutKind::Resolve { 1 } else { 4 };
-        let next = self.numbers[vm][at].checked_add(step).unwrap_or(FRESH[at] + step);
-        self.numbers[vm][at] = next;
-        next
+        let last = self.numbers.get(vm).map_or(FRESH[at], |numbers| numbers[at]);
+        last.checked_add(step).unwrap_or(FRESH[at] + step)
     }
 
     /// A fresh VM counts from the start.

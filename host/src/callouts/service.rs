@@ -16,59 +16,46 @@ pub(crate) struct Service {
     pub(crate) metadata: Vec<(String, Vec<u8>)>,
     /// It was an encoded message, not a name.
     pub(crate) encoded: bool,
+    /// `google_grpc`: `cluster` is an address, which Envoy's other client calls past the clusters.
+    pub(crate) google: bool,
 }
 
-/// Why the bytes name no service.
+/// The bytes are a message, but it has no target: Envoy aborts. Some names of clusters are such bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NotAService {
-    /// They are a message, but it has no target: Envoy aborts. Some names of clusters are such bytes.
-    NoTarget,
-    /// `google_grpc`: Envoy calls with another client, past its clusters.
-    Google,
-}
+pub(crate) struct NoTarget;
 
 impl Service {
     /// Reads the argument as Envoy does: first as a message, then as a name.
     ///
     /// # Errors
-    /// When it is a message that this host cannot follow, or that kills Envoy.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, NotAService> {
+    /// When it is a message that kills Envoy.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, NoTarget> {
         match parse(bytes) {
             None => {
                 let cluster = String::from_utf8_lossy(bytes).into_owned();
                 Ok(Self { cluster, ..Self::default() })
             }
-            Some(Target::None) => Err(NotAService::NoTarget),
-            Some(Target::Google) => Err(NotAService::Google),
-            Some(Target::Envoy(service)) => Ok(service),
+            Some(None) => Err(NoTarget),
+            Some(Some(service)) => Ok(service),
         }
     }
 }
 
-enum Target {
-    None,
-    Envoy(Service),
-    Google,
-}
-
-/// None when the bytes are no message.
-fn parse(bytes: &[u8]) -> Option<Target> {
-    let mut target = Target::None;
+/// None when the bytes are no message; none inside when it has no target.
+fn parse(bytes: &[u8]) -> Option<Option<Service>> {
+    let mut target: Option<Service> = None;
     let mut metadata = Vec::new();
     each(bytes, &mut |field, value| {
         match (field, value) {
-            (1, Value::Bytes(inner)) => {
+            (1 | 2, Value::Bytes(inner)) => {
+                let google = field == 2;
                 // A repeated message merges with what was there.
-                let mut service = match std::mem::replace(&mut target, Target::None) {
-                    Target::Envoy(service) => service,
-                    _ => Service { encoded: true, ..Service::default() },
-                };
-                envoy_grpc(inner, &mut service)?;
-                target = Target::Envoy(service);
-            }
-            (2, Value::Bytes(inner)) => {
-                skim(inner)?;
-                target = Target::Google;
+                let before = target.take().filter(|service| service.google == google);
+                let mut service =
+                    before.unwrap_or_else(|| Service { encoded: true, google, ..Service::default() });
+                let read = if google { google_grpc } else { envoy_grpc };
+                read(inner, &mut service)?;
+                target = Some(service);
             }
             (3 | 6, Value::Bytes(inner)) => skim(inner)?,
             (5, Value::Bytes(inner)) => metadata.push(header(inner)?),
@@ -76,10 +63,19 @@ fn parse(bytes: &[u8]) -> Option<Target> {
         }
         Some(())
     })?;
-    if let Target::Envoy(service) = &mut target {
+    if let Some(service) = &mut target {
         service.metadata = metadata;
     }
     Some(target)
+}
+
+fn google_grpc(bytes: &[u8], service: &mut Service) -> Option<()> {
+    each(bytes, &mut |field, value| {
+        if let (1, Value::Bytes(text)) = (field, value) {
+            service.cluster = str::from_utf8(text).ok()?.to_owned();
+        }
+        Some(())
+    })
 }
 
 fn envoy_grpc(bytes: &[u8], service: &mut Service) -> Option<()> {
@@ -192,7 +188,7 @@ mod tests {
     fn envoy_2_7_some_names_are_messages_without_a_target() {
         // `e`, `m`, `u` start a field of four bytes, `a`, `i`, `q`, `y` one of eight, `p`, `x` a number.
         for name in ["", "email", "users", "empty", "inventory", "analytics", "x0", "peer126"] {
-            assert_eq!(Service::read(name.as_bytes()), Err(NotAService::NoTarget), "{name}");
+            assert_eq!(Service::read(name.as_bytes()), Err(NoTarget), "{name}");
         }
     }
 
@@ -203,7 +199,8 @@ mod tests {
         assert_eq!((service.cluster.as_str(), service.authority.as_str()), ("up", "own"));
         assert_eq!(service.metadata, [("x-a".to_owned(), b"b".to_vec())]);
         assert!(service.encoded);
-        assert_eq!(Service::read(b"\x12\x04\x0a\x02up"), Err(NotAService::Google));
+        let google = Service::read(b"\x12\x04\x0a\x02up").unwrap();
+        assert_eq!((google.cluster.as_str(), google.google, google.encoded), ("up", true, true));
         // A length that does not fit is no message.
         assert!(!Service::read(b"\x0a\x09up").unwrap().encoded);
     }

@@ -15,7 +15,7 @@ const RESET: [&[u8]; 2] = [
     b"upstream_reset_before_response_started{remote_refused_stream_reset}",
 ];
 /// A reset after it began.
-const RESET_LATE: &[u8] = b"upstream_reset_after_response_started{remote_reset}";
+pub(super) const RESET_LATE: &[u8] = b"upstream_reset_after_response_started{remote_reset}";
 /// A cluster without hosts.
 const NO_HOSTS: [&[u8]; 2] = [b"no healthy upstream", b"no_healthy_upstream"];
 
@@ -181,7 +181,7 @@ fn message_events(message: Message) -> Vec<Event> {
 }
 
 /// The status that stands for an HTTP code (gRPC's "HTTP to gRPC Status Code Mapping").
-fn of_http(code: u16) -> u32 {
+pub(super) fn of_http(code: u16) -> u32 {
     match code {
         400 => INTERNAL,
         401 => 16,

@@ -1,7 +1,7 @@
 //! gRPC calls and streams, and names to resolve (docs/envoy.md 1.2, 2.7).
 
 use super::{Answer, Call, Stop, callout};
-use crate::callouts::{Event, NotAService, Order, Refused, Service};
+use crate::callouts::{Event, NoTarget, Order, Refused, Service};
 use crate::stage::{At, Context};
 use crate::vm::Broke;
 use tamis_abi::Status;
@@ -81,19 +81,10 @@ impl Method {
 }
 
 #[cold]
-fn no_service(why: NotAService) -> Stop {
-    let (kind, text) = match why {
-        NotAService::NoTarget => (
-            FaultKind::WouldCrash,
-            "the gRPC service is a protobuf message without a target, which aborts Envoy: some names of clusters read as \
-             one; give an encoded `GrpcService`",
-        ),
-        NotAService::Google => (
-            FaultKind::NotSupported,
-            "a gRPC service with `google_grpc` is not supported: it leaves Envoy's clusters",
-        ),
-    };
-    Stop::End(Broke::new(kind, text))
+fn no_service(_: NoTarget) -> Stop {
+    let text = "the gRPC service is a protobuf message without a target, which aborts Envoy: some names of clusters read as \
+                one; give an encoded `GrpcService`";
+    Stop::End(Broke::new(FaultKind::WouldCrash, text))
 }
 
 fn start(call: &mut Call<'_, '_>, order: Order, token: u32) -> Answer {

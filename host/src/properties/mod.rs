@@ -12,7 +12,7 @@ mod state;
 mod value;
 
 pub(crate) use flags::{LEFT, RESET};
-pub(crate) use state::{Declared, FilterState, Type, UNMADE};
+pub(crate) use state::{Declared, FilterState, Type};
 pub(crate) use value::encode;
 
 use crate::profile::Profile;

@@ -192,6 +192,8 @@ enum Object {
     Ip,
     /// An address with port.
     Address,
+    /// A name, a comma, an address with port; cannot be read.
+    Proxy,
 }
 
 impl Object {
@@ -207,6 +209,11 @@ impl Object {
             },
             Self::Flag => Stored::Text((value == "true").to_string()),
             Self::Ip => Stored::Text(SocketAddr::new(value.parse().ok()?, 0).to_string()),
+            Self::Proxy => {
+                let (name, address) = value.split_once(',')?;
+                address.parse::<SocketAddr>().ok().filter(|_| !name.is_empty())?;
+                Stored::Hidden
+            }
             Self::Address => {
                 let address: SocketAddr = value.parse().ok()?;
                 Stored::Address(Address { ip: address.ip().to_string(), port: address.port() })
@@ -225,6 +232,7 @@ const OBJECTS: &[(&str, Object, u8)] = &[
     ("envoy.network.application_protocols", Object::Hidden, 0),
     ("envoy.network.ip", Object::Ip, 0),
     ("envoy.network.network_namespace", Object::Text, 37),
+    ("envoy.network.transport_socket.http_11_proxy.info", Object::Proxy, 0),
     ("envoy.network.transport_socket.original_dst_address", Object::Address, 0),
     ("envoy.network.upstream_server_name", Object::Text, 0),
     ("envoy.network.upstream_subject_alt_names", Object::Hidden, 0),
@@ -237,6 +245,3 @@ const OBJECTS: &[(&str, Object, u8)] = &[
     ("envoy.upstream.dynamic_host", Object::Text, 0),
     ("envoy.upstream.dynamic_port", Object::Unsigned, 0),
 ];
-
-/// Names that Envoy knows and whose values this host cannot make.
-pub(crate) const UNMADE: &[&str] = &["envoy.network.transport_socket.http_11_proxy.info"];

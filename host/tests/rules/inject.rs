@@ -3,8 +3,10 @@
 use crate::callouts::{RESUME, Script, caller};
 use crate::guest::*;
 use std::time::Duration;
-use tamis_host::{Clock, FailurePolicy, FilterSpec, Module, Stage, StageBuilder};
-use tamis_traffic::{Blame, Exchange, Outcome, Playback};
+use tamis_host::{Answer, Answers, Clock, FailurePolicy, FilterSpec, Module, Stage, StageBuilder};
+use tamis_traffic::{
+    Blame, Callout, CalloutKind, Exchange, GrpcEnd, GrpcMessage, GrpcReply, GrpcStatus, Outcome, Playback,
+};
 
 /// Logs every callback; takes a header from the host in the request's.
 fn talkative() -> String {
@@ -229,4 +231,60 @@ fn a_replay_with_faults_is_the_same_twice() {
     let first = run();
     assert!(first.iter().any(|(i, _)| i == &[0]) && first.iter().any(|(i, _)| i == &[1]));
     assert_eq!(first, run());
+}
+
+/// What a gRPC call, or a stream that says something, gets under a fault: the callbacks, and the status at the end.
+fn in_grpc(asks: &str, spec: &str) -> Vec<String> {
+    let tells = r#"
+        (func (export "proxy_on_grpc_receive_initial_metadata") (param i32 i32 i32) (call $say 'initial'))
+        (func (export "proxy_on_grpc_receive") (param i32 i32 i32) (call $say 'message'))
+        (func (export "proxy_on_grpc_receive_trailing_metadata") (param i32 i32 i32) (call $say 'trailing'))
+        (func (export "proxy_on_grpc_close") (param i32 i32 i32) (call $say 'closed') (call $num (local.get 2)))"#;
+    let guest = format!(
+        r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) {asks} (i32.const 0)) {tells}"#
+    );
+    let stage = builder(&guest).answers(Box::new(Echo)).clock(Clock::Fixed(0));
+    let specs: &[&str] = if spec.is_empty() { &[] } else { &[spec] };
+    let mut stage = injected(stage, specs);
+    let mut all = logs(&play(&mut stage, &get()));
+    let mut later = Playback::default();
+    stage.advance(Duration::from_secs(10), &mut later);
+    all.extend(logs(&later));
+    all.retain(|line| !line.starts_with("0"));
+    all
+}
+
+/// A peer that answers each message with one, and ends when the filter does.
+struct Echo;
+
+impl Answers for Echo {
+    fn answer(&mut self, callout: &Callout) -> Answer {
+        let open = callout.kind == CalloutKind::GrpcStream;
+        let message = GrpcMessage { bytes: b"m".to_vec(), ..GrpcMessage::default() };
+        let messages = if open { Vec::new() } else { vec![message] };
+        let end = if open { GrpcEnd::Open } else { GrpcEnd::Status(GrpcStatus::default()) };
+        Answer::Grpc(GrpcReply { messages, end, ..GrpcReply::default() })
+    }
+
+    fn sent(&mut self, _: &Callout, message: Option<&[u8]>, _: bool) -> Option<GrpcReply> {
+        let bytes = message?.to_vec();
+        let messages = vec![GrpcMessage { bytes, ..GrpcMessage::default() }];
+        Some(GrpcReply { messages, end: GrpcEnd::Open, ..GrpcReply::default() })
+    }
+}
+
+#[test]
+fn envoy_2_7_grpc_callouts_fail_in_the_ways_of_envoy() {
+    let call = "(call $grpc_call 'grpc' 'ping' (i32.const 100))";
+    let stream = "(call $grpc_stream 'grpc') (drop (call $grpc_send (i32.const 6) (i32.const 0) (i32.const 1) (i32.const 0)))";
+    // The token is in the log too.
+    for (spec, of_call, of_stream) in [
+        ("", &["5", "message"][..], &["6", "initial", "message"][..]),
+        ("callout-503", &["5", "closed", "14"], &["6", "initial", "trailing", "closed", "14"]),
+        ("callout-reset", &["5", "closed", "13"], &["6", "initial", "trailing", "closed", "13"]),
+        ("slow-callout", &["5", "closed", "14"], &["6"]),
+    ] {
+        assert_eq!(in_grpc(call, spec), of_call, "{spec}");
+        assert_eq!(in_grpc(stream, spec), of_stream, "{spec}");
+    }
 }

@@ -1,7 +1,7 @@
 //! gRPC calls, gRPC streams and names to resolve, and what comes back of them.
 //!
 //! `gcall SERVICE TIMEOUT NAME METHOD PAIRS MESSAGE` and `gstream SERVICE NAME METHOD PAIRS`: `SERVICE` is the bytes
-//! that the host gets; `@CLUSTER` is the encoded `GrpcService` of that cluster. `dns NAME`.
+//! that the host gets; `@CLUSTER` is the encoded `GrpcService` of that cluster, `@@ADDRESS` one with `google_grpc`. `dns NAME`.
 
 use crate::abi::*;
 use crate::script::{bytes, pairs};
@@ -66,11 +66,15 @@ pub(crate) fn resolve(words: &[&str]) -> (u32, u32) {
     (status, token)
 }
 
-/// `@CLUSTER`: the message `GrpcService { envoy_grpc { cluster_name } }`; else the bytes of the word.
+/// `@CLUSTER`: the message `GrpcService { envoy_grpc { cluster_name } }`; `@@ADDRESS`: `GrpcService { google_grpc {
+/// target_uri, stat_prefix } }`; else the bytes of the word.
 fn service(word: &str) -> Vec<u8> {
+    let field = |number: u8, inner: &[u8]| [&[number << 3 | 2, inner.len() as u8], inner].concat();
+    if let Some(target) = word.strip_prefix("@@") {
+        return field(2, &[field(1, &bytes(target)), field(4, b"x")].concat());
+    }
     let Some(cluster) = word.strip_prefix('@') else { return bytes(word) };
-    let field = |inner: &[u8]| [&[0x0a, inner.len() as u8], inner].concat();
-    field(&field(&bytes(cluster)))
+    field(1, &field(1, &bytes(cluster)))
 }
 
 macro_rules! answers {

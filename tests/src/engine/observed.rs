@@ -9,6 +9,7 @@
 //!   headers;
 //! - `x-envoy-internal` and `x-envoy-expected-rq-timeout-ms` of callouts: Envoy's async client adds them
 //!   after the filter;
+//! - `grpc-timeout` of callouts of the client `google_grpc`: what is left of it when they go out;
 //! - the missing end of a body on the upstream side: a playback says how it ended for the client only;
 //! - log lines of Envoy's main thread: the canary VM and the main thread's own VM run `configure` and ticks
 //!   too, the host plays the worker's VM;
@@ -50,6 +51,9 @@ impl Observed {
                     |name: &str, value: &[u8]| title == "client" && name == "content-length" && value == b"0";
                 if title == "upstream" {
                     one.odd.retain(|o| o != CUT);
+                }
+                if one.headers.iter().any(|(_, value)| value.starts_with(b"grpc-c++")) {
+                    one.headers.retain(|(name, _)| name != "grpc-timeout");
                 }
                 one.headers.retain(|(name, value)| !drop.contains(&name.as_str()) && !codec(name, value));
                 let _ = writeln!(text, "{title}: {}", one.show().join("\n"));

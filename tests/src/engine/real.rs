@@ -59,7 +59,8 @@ impl Referee {
                 let make = if http2 { envoy::cluster_http2 } else { envoy::cluster };
                 clusters.push(make(cluster, at));
             }
-            let filters: Vec<Value> = row.chain.iter().map(|f| filter(name, row, f, guest)).collect();
+            let filters: Vec<Value> =
+                row.chain.iter().map(|f| filter(name, row, f, guest, &callouts)).collect();
             listeners.push(match tcp {
                 None => {
                     let mut listener = envoy::listener_with_limit(name, &filters, &own, row.buffer_limit);
@@ -93,7 +94,9 @@ impl Referee {
         for step in &row.exchanges {
             std::thread::sleep(Duration::from_millis(step.before));
             peers.upstream.set(step.answer.clone());
-            seen.client.push(exchange(proxy, step)?);
+            let mut step = step.clone();
+            step.script.values_mut().for_each(|script| *script = at_addresses(script, &peers.callouts));
+            seen.client.push(exchange(proxy, &step)?);
             self.wait_for_end(row);
             seen.upstream.extend(peers.upstream.take());
         }
@@ -106,7 +109,13 @@ impl Referee {
         std::thread::sleep(Duration::from_millis(row.afterwards));
         seen.log = self.log(row);
         for (cluster, peer) in &peers.callouts {
-            seen.callouts.insert(cluster.clone(), peer.take());
+            let at = peer.address().to_string();
+            seen.log.iter_mut().for_each(|line| *line = line.replace(&at, cluster));
+            let mut requests = peer.take();
+            let own = |(name, value): &&mut (String, Vec<u8>)| name == "host" && *value == at.as_bytes();
+            let hosts = requests.iter_mut().flat_map(|seen| seen.headers.iter_mut()).filter(own);
+            hosts.for_each(|(_, value)| *value = cluster.clone().into_bytes());
+            seen.callouts.insert(cluster.clone(), requests);
         }
         Ok(seen)
     }
@@ -135,7 +144,21 @@ impl Referee {
     }
 }
 
-fn filter(name: &str, row: &Row, filter: &Filter, guest: &Path) -> Value {
+/// A script whose `@@CLUSTER` are the addresses of those peers: for services past the clusters.
+fn at_addresses(script: &str, callouts: &BTreeMap<String, Upstream>) -> String {
+    let put = |text: String, (cluster, peer): (&String, &Upstream)| {
+        text.replace(&format!("@@{cluster} "), &format!("@@{} ", peer.address()))
+    };
+    callouts.iter().fold(script.to_owned(), put)
+}
+
+fn filter(
+    name: &str,
+    row: &Row,
+    filter: &Filter,
+    guest: &Path,
+    callouts: &BTreeMap<String, Upstream>,
+) -> Value {
     let mut extra = match filter.policy {
         Policy::Closed => json!({ "failure_policy": "FAIL_CLOSED" }),
         Policy::Open => json!({ "failure_policy": "FAIL_OPEN" }),
@@ -158,7 +181,7 @@ fn filter(name: &str, row: &Row, filter: &Filter, guest: &Path) -> Value {
         extra["root_id"] = json!(kind);
     }
     let vm = filter.vm.as_deref().unwrap_or(&filter.name);
-    let script = configuration(filter);
+    let script = at_addresses(&configuration(filter), callouts);
     let mut plugin = envoy::filter(&filter.name, &format!("{VM_PREFIX}{name}-{vm}"), guest, &script, &extra);
     if let Some(own) = &filter.config {
         let config = &mut plugin["typed_config"]["config"];

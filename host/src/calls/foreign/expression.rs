@@ -3,7 +3,9 @@
 use super::{Answer, Stop, unsupported};
 use crate::properties::encode;
 use crate::stage::{Desk, view};
+use crate::vm::Broke;
 use tamis_abi::Status;
+use tamis_traffic::FaultKind;
 use tamis_traffic::select::{Expression, ExpressionError};
 
 /// Most expressions that one root makes (65,536), deleted ones counted; beyond it the playback ends.
@@ -39,7 +41,11 @@ pub(super) fn create(desk: &mut Desk, text: &[u8]) -> Answer<Vec<u8>> {
             expressions.push(None);
             Err(Status::BadArgument.into())
         }
-        Err(ExpressionError::NotSupported(what)) => Err(unsupported::end(&what)),
+        Err(ExpressionError::Message) => Err(unsupported::end("an expression that makes a message")),
+        Err(ExpressionError::TooCostly) => {
+            let text = "an expression with so many loops inside each other may never end; Envoy stops it after some steps";
+            Err(Stop::End(Broke::new(FaultKind::OutOfFuel, text)))
+        }
     }
 }
 

@@ -1,13 +1,15 @@
-//! `verify_signature` and `sign`: RSA (PKCS #1 v1.5) and ECDSA on P-256.
+//! `verify_signature` and `sign`: RSA (PKCS #1 v1.5) and ECDSA.
 
-use super::key::{self, NoKey, Private, Public};
+use super::key::{self, Hashed, NoKey};
 use super::proto::{Field, put, read, text};
-use super::{Answer, Stop, unsupported};
-use p256::ecdsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
+use super::{Answer, Stop};
 use rsa::Pkcs1v15Sign;
 use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use tamis_abi::Status;
+
+/// The key has no room for the hash.
+const TOO_SHORT: &str = "Failed to create signature.";
 
 /// The arguments of both functions: hash function, key in DER or PEM, text, signature.
 #[derive(Default)]
@@ -17,12 +19,6 @@ struct Args<'a> {
     pem: &'a str,
     text: &'a [u8],
     signature: &'a [u8],
-}
-
-/// A hash of the text, with how RSA signs it.
-struct Hashed {
-    digest: Vec<u8>,
-    padding: Pkcs1v15Sign,
 }
 
 /// Told in the result: it failed, for this reason. Empty: it did not.
@@ -45,20 +41,13 @@ pub(super) fn verify(bytes: &[u8], with_pem: bool) -> Answer<Vec<u8>> {
     let Some(hashed) = args.hashed() else { return Ok(failed(2, &args.unknown_hash())) };
     let key = match key {
         Ok(key) => key,
-        Err(NoKey::NotSupported(what)) => {
-            return Err(unsupported::end(&format!("`verify_signature` with {what}")));
-        }
         Err(_) => return Ok(failed(2, "Failed to initialize digest verify.")),
     };
-    let good = match key {
-        Public::Rsa(key) => key.verify(hashed.padding, &hashed.digest, args.signature).is_ok(),
-        Public::P256(key) => p256::ecdsa::DerSignature::from_bytes(args.signature)
-            .is_ok_and(|signature| key.verify_prehash(&hashed.digest, &signature).is_ok()),
-    };
+    let good = key.verify(&hashed, args.signature);
     Ok(if good { vec![8, 1] } else { failed(2, "Failed to verify digest. Error code: 0") })
 }
 
-/// As [`verify`]; an ECDSA signature is made without randomness (RFC 6979), where Envoy's differs each time.
+/// As [`verify`]; an ECDSA signature is the same each time, where Envoy's differs.
 pub(super) fn sign(bytes: &[u8]) -> Answer<Vec<u8>> {
     let mut args = Args::default();
     read(bytes, |number, field| {
@@ -73,7 +62,6 @@ pub(super) fn sign(bytes: &[u8]) -> Answer<Vec<u8>> {
     })?;
     let key = match args.one_key(key::private_der, key::private_pem)? {
         Ok(key) => key,
-        Err(NoKey::NotSupported(what)) => return Err(unsupported::end(&format!("`sign` with {what}"))),
         Err(NoKey::Hashless) => {
             return Ok(failed(3, "Invalid private key: key data is corrupted or malformed."));
         }
@@ -82,16 +70,7 @@ pub(super) fn sign(bytes: &[u8]) -> Answer<Vec<u8>> {
         }
     };
     let Some(hashed) = args.hashed() else { return Ok(failed(3, &args.unknown_hash())) };
-    let signature = match key {
-        Private::Rsa(key) => key.sign(hashed.padding, &hashed.digest).ok(),
-        Private::P256(key) => {
-            let signed: Option<p256::ecdsa::Signature> = key.sign_prehash(&hashed.digest).ok();
-            signed.map(|signature| signature.to_der().as_bytes().to_vec())
-        }
-    };
-    let Some(signature) = signature else {
-        return Err(unsupported::end("`sign` with a key that is too short for the hash"));
-    };
+    let Some(signature) = key.sign(&hashed) else { return Ok(failed(3, TOO_SHORT)) };
     let mut out = vec![8, 1];
     put(&mut out, 2, &signature);
     Ok(out)

@@ -1,9 +1,9 @@
 //! `declare_property` and `set_envoy_filter_state`.
 
+use super::Answer;
 use super::proto::{Field, read, text};
-use super::{Answer, unsupported};
 use crate::profile::since;
-use crate::properties::{Declared, Type, UNMADE};
+use crate::properties::{Declared, Type};
 use crate::stage::Desk;
 use tamis_abi::Status;
 
@@ -72,9 +72,6 @@ pub(super) fn set_envoy(desk: &mut Desk, args: &[u8]) -> Answer {
     let at = if effective { desk.at.effective } else { desk.at.current };
     if !at.stream {
         return Err(Status::NotFound.into());
-    }
-    if UNMADE.contains(&name) {
-        return Err(unsupported::end(&format!("filter state `{name}`")));
     }
     if desk.properties.len() + value.len() > STATE_LIMIT {
         let (what, unit) = ("filter state", "bytes of one stream");

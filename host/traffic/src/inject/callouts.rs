@@ -2,7 +2,8 @@
 
 use super::{Dice, Planned, Struck, What};
 use crate::answers::{Answer, Answers};
-use crate::{Callout, Message};
+use crate::{Callout, CalloutKind, GrpcReply, Message};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Body of the 503 of an upstream that has no room.
@@ -13,7 +14,12 @@ pub struct Failing<A: ?Sized> {
     inner: Box<A>,
     faults: Vec<(Planned, Dice)>,
     struck: Struck,
+    /// Filter and token of the gRPC streams that were struck last: their peers say nothing more.
+    silent: VecDeque<(usize, u32)>,
 }
+
+/// Most streams that [`Failing`] remembers; no more can be open at once.
+const SILENT_LIMIT: usize = 10_000;
 
 impl<A: Answers + ?Sized> Failing<A> {
     /// Puts the faults of `all` that are about callouts before the answers; `struck` notes them. The answers come
@@ -28,7 +34,7 @@ impl<A: Answers + ?Sized> Failing<A> {
             all.iter().filter(mine).map(|p| (p.clone(), Dice::new(seed, p.number))).collect();
         match faults.is_empty() {
             true => Err(inner),
-            false => Ok(Self { inner, faults, struck: struck.clone() }),
+            false => Ok(Self { inner, faults, struck: struck.clone(), silent: VecDeque::new() }),
         }
     }
 }
@@ -40,6 +46,8 @@ impl<A: Answers + ?Sized> Answers for Failing<A> {
         if matches!(answer, Answer::UnknownCluster | Answer::NoHosts) {
             return answer;
         }
+        // A fresh VM counts its tokens from the start.
+        self.silent.retain(|stream| *stream != (callout.filter, callout.token));
         let mut injected = None;
         for (planned, dice) in &mut self.faults {
             let meant = planned.filter.is_none_or(|filter| filter == callout.filter);
@@ -52,7 +60,16 @@ impl<A: Answers + ?Sized> Answers for Failing<A> {
                 });
             }
         }
+        if injected.is_some() && callout.kind == CalloutKind::GrpcStream {
+            self.silent.truncate(SILENT_LIMIT - 1);
+            self.silent.push_front((callout.filter, callout.token));
+        }
         injected.unwrap_or(answer)
+    }
+
+    fn sent(&mut self, callout: &Callout, message: Option<&[u8]>, end: bool) -> Option<GrpcReply> {
+        let silent = self.silent.contains(&(callout.filter, callout.token));
+        if silent { None } else { self.inner.sent(callout, message, end) }
     }
 }
 

@@ -42,8 +42,10 @@ pub enum ExpressionError {
     Syntax,
     /// It is CEL, with a function that there is not.
     UnknownFunction,
-    /// It may well be right, but this version does not have what it needs.
-    NotSupported(String),
+    /// It is right, and its loops may take more steps than an exchange is worth.
+    TooCostly,
+    /// It makes a protobuf message, which Envoy can for the types that it has.
+    Message,
 }
 
 /// An expression with names of its own, see [`Lookup`].
@@ -60,9 +62,12 @@ impl Expression {
     /// When it is none, or one that is beyond this library or the limits of [`super`].
     pub fn parse(text: &str) -> Result<Self, ExpressionError> {
         let (expression, patterns) = parse::parse_free(text).map_err(|error| match error.kind {
-            WhereErrorKind::Syntax(_) => ExpressionError::Syntax,
-            WhereErrorKind::UnknownFunction { .. } => ExpressionError::UnknownFunction,
-            _ => ExpressionError::NotSupported(format!("an expression that {}", error.kind)),
+            WhereErrorKind::Syntax(_) | WhereErrorKind::TooLong(_) | WhereErrorKind::TooDeep => {
+                ExpressionError::Syntax
+            }
+            WhereErrorKind::TooManyLoops => ExpressionError::TooCostly,
+            WhereErrorKind::Message => ExpressionError::Message,
+            _ => ExpressionError::UnknownFunction,
         })?;
         Ok(Self { expression, patterns })
     }
@@ -294,8 +299,38 @@ mod tests {
         for text in ["nofunction(1)", "a.lowerAscii()"] {
             assert_eq!(Expression::parse(text).unwrap_err(), ExpressionError::UnknownFunction, "{text}");
         }
-        let deep = format!("{}1{}", "(".repeat(100), ")".repeat(100));
-        assert!(matches!(Expression::parse(&deep), Err(ExpressionError::NotSupported(_))));
+        let nested = |n| format!("{}1{}", "(".repeat(n), ")".repeat(n));
+        assert_eq!(value(&nested(32)), Some(PropertyValue::Int(1)));
+        for (text, good) in
+            [("[".repeat(31) + "1" + &"]".repeat(31), true), ("-(".repeat(31) + "1" + &")".repeat(31), true)]
+        {
+            assert_eq!(Expression::parse(&text).is_ok(), good, "{text}");
+        }
+        let chain = |with: &str, n| vec![if with == "+" { "1" } else { "true" }; n].join(with);
+        for text in [
+            nested(33),
+            "[".repeat(32) + "1" + &"]".repeat(32),
+            chain("+", 33),
+            format!("a{}", ".b".repeat(32)),
+        ] {
+            assert_eq!(Expression::parse(&text).unwrap_err(), ExpressionError::Syntax, "{text}");
+        }
+        for text in [
+            chain("+", 32),
+            chain("&&", 200),
+            chain("||", 200),
+            "!".repeat(200) + "true",
+            format!("a{}", ".b".repeat(31)),
+        ] {
+            assert!(Expression::parse(&text).is_ok(), "{text}");
+        }
+        let long = |n: usize| format!("'{}'", "a".repeat(n - 2));
+        assert!(Expression::parse(&long(100_000)).is_ok());
+        assert_eq!(Expression::parse(&long(100_001)).unwrap_err(), ExpressionError::Syntax);
+        let loops = |n: usize| (0..n).fold("true".to_owned(), |inner, n| format!("[1].all(x{n},{inner})"));
+        assert_eq!(value(&loops(4)), Some(PropertyValue::Bool(true)));
+        assert_eq!(Expression::parse(&loops(5)).unwrap_err(), ExpressionError::TooCostly);
+        assert_eq!(value("'a'.matches('(')"), None);
     }
 
     impl Found<'_> {

@@ -1,7 +1,7 @@
 //! Are all names of an expression known? Told when it is read, not when nothing matches.
 
 use super::attributes::{self, ATTRIBUTES, Kind};
-use super::{MAX_DEPTH, MAX_LOOPS, WhereErrorKind, nearest};
+use super::{MAX_DEPTH, MAX_LENGTH, MAX_LOOPS, WhereErrorKind, nearest};
 use cel::IdedExpr;
 use cel::common::ast::{EntryExpr, Expr, SourceInfo};
 
@@ -44,13 +44,19 @@ const TYPES: &[&str] =
 
 type Problem = (usize, WhereErrorKind);
 
-pub(super) fn check(expression: &IdedExpr, source: &SourceInfo) -> Result<(), Problem> {
-    Walk { source, bound: Vec::new(), free: false }.expression(expression, 0)
+pub(super) fn check(expression: &IdedExpr, source: &SourceInfo, _: usize) -> Result<(), Problem> {
+    Walk { source, bound: Vec::new(), free: false, loops: MAX_LOOPS }.expression(expression, 0)
 }
 
 /// Functions and limits only: the names are whatever their evaluator knows.
-pub(super) fn check_free(expression: &IdedExpr, source: &SourceInfo) -> Result<(), Problem> {
-    Walk { source, bound: Vec::new(), free: true }.expression(expression, 0)
+pub(super) fn check_free(expression: &IdedExpr, source: &SourceInfo, length: usize) -> Result<(), Problem> {
+    // Lists are as long as the text: the longer it is, the fewer loops inside each other.
+    let loops = match length {
+        ..=200 => 2 * MAX_LOOPS,
+        201..=MAX_LENGTH => MAX_LOOPS,
+        _ => 1,
+    };
+    Walk { source, bound: Vec::new(), free: true, loops }.expression(expression, 0)
 }
 
 struct Walk<'a> {
@@ -59,6 +65,8 @@ struct Walk<'a> {
     bound: Vec<&'a str>,
     /// Any name is fine.
     free: bool,
+    /// Most loops inside each other.
+    loops: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -67,8 +75,9 @@ impl<'a> Walk<'a> {
     }
 
     fn expression(&mut self, node: &'a IdedExpr, depth: usize) -> Result<(), Problem> {
-        // An operator that was written twenty times in a row nests twenty deep: allow as much again.
-        if depth > 2 * MAX_DEPTH {
+        // An operator that was written twenty times in a row nests twenty deep: allow as much again. Envoy allows none.
+        let most = if self.free { MAX_DEPTH - 1 } else { 2 * MAX_DEPTH };
+        if depth > most {
             return Err((self.offset(node.id), WhereErrorKind::TooDeep));
         }
         let depth = depth + 1;
@@ -84,6 +93,9 @@ impl<'a> Walk<'a> {
                     let kind = WhereErrorKind::UnknownFunction { name: name.to_owned(), nearest };
                     return Err((self.offset(node.id), kind));
                 }
+                // Envoy's parser balances or joins these.
+                let flat = self.free && matches!(name, "_&&_" | "_||_" | "!_");
+                let depth = if flat { depth - 1 } else { depth };
                 call.target
                     .as_deref()
                     .into_iter()
@@ -105,7 +117,7 @@ impl<'a> Walk<'a> {
                 self.bound.extend([loops.accu_var.as_str(), loops.iter_var.as_str()]);
                 self.bound.extend(loops.iter_var2.as_deref());
                 // Each loop binds two names or three.
-                if self.bound.len() > 3 * MAX_LOOPS || outer >= 2 * MAX_LOOPS {
+                if self.bound.len() > 3 * self.loops || outer >= 2 * self.loops {
                     return Err((self.offset(node.id), WhereErrorKind::TooManyLoops));
                 }
                 for part in [&loops.loop_cond, &loops.loop_step, &loops.result] {
@@ -131,7 +143,8 @@ impl<'a> Walk<'a> {
                 Expr::Ident(name) => break name.as_str(),
                 _ => return self.expression(inner, depth + segments.len()),
             }
-            if segments.len() > MAX_DEPTH {
+            let most = if self.free { (MAX_DEPTH - 1).saturating_sub(depth - 1) } else { MAX_DEPTH };
+            if segments.len() > most {
                 return Err((self.offset(node.id), WhereErrorKind::TooDeep));
             }
         };

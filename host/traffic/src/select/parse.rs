@@ -7,19 +7,26 @@ use cel::common::ast::SourceInfo;
 use cel::parser::{ParseErrors, Parser};
 
 pub(super) fn parse(text: &str) -> Result<(IdedExpr, Vec<Pattern>), WhereError> {
-    parse_with(text, names::check)
+    parse_with(text, names::check, false)
 }
 
-/// With any names.
+/// With any names, and the limits of Envoy's parser (docs/envoy.md 2.10). A pattern that is none is no error yet.
 pub(super) fn parse_free(text: &str) -> Result<(IdedExpr, Vec<Pattern>), WhereError> {
-    parse_with(text, names::check_free)
+    parse_with(text, names::check_free, true)
 }
 
-type Check = fn(&IdedExpr, &SourceInfo) -> Result<(), (usize, WhereErrorKind)>;
+/// Characters of an expression in Envoy.
+const FREE_LENGTH: usize = 100_000;
 
-fn parse_with(text: &str, check: Check) -> Result<(IdedExpr, Vec<Pattern>), WhereError> {
+/// The parser's own limit for a free expression: what it counts more than Envoy's does (long chains of `&&`) must pass.
+const FREE_RECURSION: u16 = 250;
+
+type Check = fn(&IdedExpr, &SourceInfo, usize) -> Result<(), (usize, WhereErrorKind)>;
+
+fn parse_with(text: &str, check: Check, free: bool) -> Result<(IdedExpr, Vec<Pattern>), WhereError> {
     let at_start = |kind| WhereError { line: 1, column: 1, kind };
-    if text.len() > MAX_LENGTH {
+    let long = if free { text.chars().count() > FREE_LENGTH } else { text.len() > MAX_LENGTH };
+    if long {
         return Err(at_start(WhereErrorKind::TooLong(text.len())));
     }
     if text.trim().is_empty() {
@@ -28,12 +35,12 @@ fn parse_with(text: &str, check: Check) -> Result<(IdedExpr, Vec<Pattern>), Wher
     if let Some(offset) = too_deep(text) {
         return Err(located(text, offset, WhereErrorKind::TooDeep));
     }
-    let parser = Parser::new().max_recursion_depth(MAX_DEPTH as u16);
+    let parser = Parser::new().max_recursion_depth(if free { FREE_RECURSION } else { MAX_DEPTH as u16 });
     let (mut expression, source) =
         parser.parse_with_source_info(text).map_err(|errors| syntax(text, &errors))?;
-    check(&expression, &source).map_err(|(offset, kind)| located(text, offset, kind))?;
+    check(&expression, &source, text.len()).map_err(|(offset, kind)| located(text, offset, kind))?;
     let mut found = Vec::new();
-    patterns::take(&mut expression, &source, &mut found)
+    patterns::take(&mut expression, &source, &mut found, free)
         .map_err(|(offset, kind)| located(text, offset, kind))?;
     Ok((expression, found))
 }

@@ -43,11 +43,13 @@ fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Executio
 
 /// Puts a variable in the place of every literal pattern; its value is in the list at the number of its name.
 ///
-/// Called after the check of names, which also bounds the depth.
+/// One that is no pattern stays where it is when `lenient`: then the evaluation fails. Called after the check of names,
+/// which also bounds the depth.
 pub(super) fn take(
     node: &mut IdedExpr,
     source: &SourceInfo,
     patterns: &mut Vec<Pattern>,
+    lenient: bool,
 ) -> Result<(), (usize, WhereErrorKind)> {
     match &mut node.expr {
         Expr::Call(call) => {
@@ -55,16 +57,22 @@ pub(super) fn take(
                 let argument = &mut call.args[index];
                 if let Expr::Literal(LiteralValue::String(text)) = &argument.expr {
                     let built = RegexBuilder::new(text.inner()).size_limit(MAX_COMPILED).build();
-                    let regex = built.map_err(|error| {
-                        let offset = source.offset_for(argument.id).map_or(0, |(start, _)| start as usize);
-                        (offset, WhereErrorKind::Pattern(reason(&error)))
-                    })?;
-                    argument.expr = Expr::Ident(format!("{NAME}{}", patterns.len()));
-                    patterns.push(Pattern(regex));
+                    match built {
+                        Ok(regex) => {
+                            argument.expr = Expr::Ident(format!("{NAME}{}", patterns.len()));
+                            patterns.push(Pattern(regex));
+                        }
+                        Err(_) if lenient => {}
+                        Err(error) => {
+                            let offset =
+                                source.offset_for(argument.id).map_or(0, |(start, _)| start as usize);
+                            return Err((offset, WhereErrorKind::Pattern(reason(&error))));
+                        }
+                    }
                 }
             }
             let mut parts = call.target.as_deref_mut().into_iter().chain(&mut call.args);
-            parts.try_for_each(|part| take(part, source, patterns))
+            parts.try_for_each(|part| take(part, source, patterns, lenient))
         }
         Expr::Comprehension(loops) => {
             let parts = [
@@ -74,17 +82,19 @@ pub(super) fn take(
                 &mut loops.loop_step,
                 &mut loops.result,
             ];
-            parts.into_iter().try_for_each(|part| take(part, source, patterns))
+            parts.into_iter().try_for_each(|part| take(part, source, patterns, lenient))
         }
-        Expr::List(list) => list.elements.iter_mut().try_for_each(|part| take(part, source, patterns)),
+        Expr::List(list) => {
+            list.elements.iter_mut().try_for_each(|part| take(part, source, patterns, lenient))
+        }
         Expr::Map(map) => map.entries.iter_mut().try_for_each(|entry| match &mut entry.expr {
             EntryExpr::MapEntry(entry) => {
-                take(&mut entry.key, source, patterns)?;
-                take(&mut entry.value, source, patterns)
+                take(&mut entry.key, source, patterns, lenient)?;
+                take(&mut entry.value, source, patterns, lenient)
             }
-            EntryExpr::StructField(field) => take(&mut field.value, source, patterns),
+            EntryExpr::StructField(field) => take(&mut field.value, source, patterns, lenient),
         }),
-        Expr::Select(select) => take(&mut select.operand, source, patterns),
+        Expr::Select(select) => take(&mut select.operand, source, patterns, lenient),
         Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => Ok(()),
     }
 }

@@ -72,35 +72,35 @@ pub(crate) fn mark_log() {
 #[unsafe(export_name = "tamis.wants.proxy_on_request_headers")]
 #[inline(never)]
 extern "C" fn wants_request_headers() {
-    black_box(7_u8);
+    black_box(12_u8);
 }
 
 #[unsafe(export_name = "tamis.wants.proxy_on_response_headers")]
 #[inline(never)]
 extern "C" fn wants_response_headers() {
-    black_box(8_u8);
+    black_box(13_u8);
 }
 
 #[unsafe(export_name = "tamis.wants.proxy_on_new_connection")]
 #[inline(never)]
 extern "C" fn wants_new_connection() {
-    black_box(9_u8);
+    black_box(14_u8);
 }
 
 #[unsafe(export_name = "tamis.wants.proxy_on_downstream_data")]
 #[inline(never)]
 extern "C" fn wants_downstream_data() {
-    black_box(10_u8);
+    black_box(15_u8);
 }
 
 #[unsafe(export_name = "tamis.wants.proxy_on_upstream_data")]
 #[inline(never)]
 extern "C" fn wants_upstream_data() {
-    black_box(11_u8);
+    black_box(16_u8);
 }
 
 #[unsafe(export_name = "tamis.wants.proxy_on_log")]
 #[inline(never)]
 extern "C" fn wants_log() {
-    black_box(12_u8);
+    black_box(17_u8);
 }

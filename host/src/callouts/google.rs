@@ -69,6 +69,7 @@ pub(super) fn told((at, event): (u64, Event)) -> (u64, Event) {
     let event = match event {
         Event::Initial(headers) => Event::Initial(metadata(headers)),
         Event::Trailing(headers) => Event::Trailing(metadata(headers)),
+        Event::Alone(headers) => Event::Alone(metadata(headers)),
         Event::Closed { status, text } => {
             let text = match text.as_slice() {
                 b"via_upstream" if status == UNKNOWN => NO_TRAILERS.to_vec(),

@@ -6,6 +6,8 @@
 
 pub mod artifact;
 pub mod engine;
+pub mod fuzz;
+pub mod lines;
 pub mod peer;
 pub mod proxy;
 pub mod row;

@@ -1,12 +1,12 @@
 //! What a proxy is called and which metadata it carries: names of a row, told to both engines.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tamis_traffic::PropertyValue;
 
 /// The proxy of a row, beside its filters.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Proxy {
     /// `INBOUND` or `OUTBOUND`.

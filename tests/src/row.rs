@@ -2,12 +2,12 @@
 
 use crate::proxy::Proxy;
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// One row: what is played, by both engines alike.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
     /// What Envoy does here, in one line.
@@ -54,7 +54,7 @@ pub struct Row {
 }
 
 /// A step of a TCP connection; a little time passes before each.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Act {
     /// The client sends.
@@ -68,7 +68,7 @@ pub enum Act {
 }
 
 /// A piece of a body: text, or a text many times over.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Piece {
     /// As it is.
@@ -104,7 +104,7 @@ pub fn whole(body: &[Piece]) -> Vec<u8> {
 }
 
 /// A filter of the chain.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// The name under which it logs.
@@ -134,7 +134,7 @@ pub struct Filter {
 }
 
 /// The failure policies of Envoy.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// `FAIL_CLOSED`.
@@ -149,7 +149,7 @@ pub enum Policy {
 }
 
 /// One exchange.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Step {
     /// `GET` unless said.
@@ -211,7 +211,7 @@ impl Step {
 }
 
 /// Where an exchange stands when its client goes away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Leaves {
     /// A filter holds the request.
@@ -223,7 +223,7 @@ pub enum Leaves {
 }
 
 /// What a peer answers.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Answer {
     /// The status.
@@ -247,7 +247,7 @@ pub struct Answer {
 }
 
 /// An answer in the terms of gRPC.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grpc {
     /// Initial metadata, in order.
@@ -310,7 +310,7 @@ fn unhex(digits: &str) -> Vec<u8> {
 }
 
 /// How an answer goes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
     /// As promised.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use tamis_host::{Engine, EngineOptions, Module};
 use tamis_tests::artifact::{self, PLAIN, WASI};
 use tamis_tests::engine::{Referee, play_on_host};
+use tamis_tests::lines::difference;
 use tamis_tests::row::{self, Row};
 use tamis_tests::tree;
 
@@ -98,10 +99,10 @@ fn play_in_envoy(set: &Set) -> Result<()> {
     // What reads freed memory in Envoy crashes or not by what else lies there: such a row has a proxy of its own.
     for row in odd {
         let row = [row];
-        played(set, &Referee::start(&row, &set.filter)?, &row, &mut report)?;
+        played(set, &mut Referee::start(&row, &set.filter)?, &row, &mut report)?;
     }
     if !rows.is_empty() {
-        played(set, &Referee::start(&rows, &set.filter)?, &rows, &mut report)?;
+        played(set, &mut Referee::start(&rows, &set.filter)?, &rows, &mut report)?;
     }
     report.finish("Envoy");
     Ok(())
@@ -112,7 +113,7 @@ fn may_crash(row: &Row) -> bool {
 }
 
 /// Plays the rows that an Envoy was started with.
-fn played(set: &Set, referee: &Referee, rows: &[(String, Row)], report: &mut Report) -> Result<()> {
+fn played(set: &Set, referee: &mut Referee, rows: &[(String, Row)], report: &mut Report) -> Result<()> {
     for (name, row) in rows {
         let text = referee.play(name, row)?.text();
         if std::env::var_os("BLESS").is_some() {
@@ -168,34 +169,4 @@ impl Report {
             self.differences.join("\n")
         );
     }
-}
-
-/// Both texts line by line: common lines as they are, others with `-` or `+`.
-fn difference(want: &str, got: &str) -> String {
-    let (want, got): (Vec<&str>, Vec<&str>) = (want.lines().collect(), got.lines().collect());
-    let mut longest = vec![vec![0; got.len() + 1]; want.len() + 1];
-    for i in (0..want.len()).rev() {
-        for j in (0..got.len()).rev() {
-            longest[i][j] = if want[i] == got[j] {
-                longest[i + 1][j + 1] + 1
-            } else {
-                longest[i + 1][j].max(longest[i][j + 1])
-            };
-        }
-    }
-    let (mut i, mut j, mut text) = (0, 0, String::new());
-    while i < want.len() || j < got.len() {
-        let (sign, line) = if i < want.len() && j < got.len() && want[i] == got[j] {
-            (i, j) = (i + 1, j + 1);
-            (' ', want[i - 1])
-        } else if j == got.len() || (i < want.len() && longest[i + 1][j] >= longest[i][j + 1]) {
-            i += 1;
-            ('-', want[i - 1])
-        } else {
-            j += 1;
-            ('+', got[j - 1])
-        };
-        text.push_str(&format!("  {sign} {line}\n"));
-    }
-    text
 }

@@ -1,4 +1,4 @@
-//! Repository chores: `cargo xtask setup | test | demo | bench | fuzz`.
+//! Repository chores: `cargo xtask setup | test | demo | bench | fuzz | fuzz-engines`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the terminal directly")]
 
 mod apt;
@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod envoy;
 mod fuzz;
+mod fuzz_engines;
 mod place;
 mod registry;
 mod run;
@@ -50,6 +51,8 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Random scripts and requests on the test host and on a real Envoy, compared.
+    FuzzEngines(fuzz_engines::Plan),
 }
 
 fn main() -> Result<()> {
@@ -71,5 +74,6 @@ fn main() -> Result<()> {
         Chore::Demo { rest } => demo::run(&place, &rest),
         Chore::Bench => bench::run(&place),
         Chore::Fuzz { target, seconds } => fuzz::run(&place, target.as_deref(), seconds),
+        Chore::FuzzEngines(plan) => fuzz_engines::run(&place, &plan),
     }
 }

@@ -137,6 +137,12 @@ impl Envoy {
         self.lines.log()
     }
 
+    /// Takes the lines that nobody took, so that [`Envoy::lines`] has them no longer; waits up to `limit` for one
+    /// when there is none.
+    pub fn take_lines(&self, limit: Duration) -> Vec<Line> {
+        self.lines.next_log(limit)
+    }
+
     pub(crate) fn written(&self) -> &Lines {
         &self.lines
     }

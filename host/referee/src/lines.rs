@@ -76,6 +76,12 @@ impl Lines {
         std::mem::take(&mut self.lock().log)
     }
 
+    /// Takes all log lines; waits for one when there is none.
+    pub(crate) fn next_log(&self, limit: Duration) -> Vec<Line> {
+        self.wait(limit, |written| !written.log.is_empty());
+        self.take_log()
+    }
+
     /// Takes the lines of the access log.
     pub(crate) fn take_access(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().access)

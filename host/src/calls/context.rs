@@ -103,6 +103,7 @@ pub(super) fn close_stream(call: &mut Call<'_, '_>, stream: u32) -> Answer {
             return Ok(());
         }
         desk.keep(0);
+        super::reply::beside_close(desk, at.filter);
         desk.actions.push(Action::Close { filter: at.filter });
     }
     Ok(())

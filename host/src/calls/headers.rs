@@ -1,7 +1,7 @@
 //! Header maps: which map a filter can reach when, and what reading and writing it does (docs/envoy.md 2.1).
 
 use super::{Answer, Call, Stop};
-use crate::chain::{Dir, Map};
+use crate::chain::{Dir, Map, RESPONSE_HEADERS};
 use crate::headermap::{self, MapKind};
 use crate::stage::Desk;
 use crate::world::LimitReached;
@@ -22,6 +22,9 @@ fn readable(desk: &Desk, map: u32) -> Option<&Headers> {
         return None;
     }
     let seat = desk.stream.seats.get(at.filter)?;
+    if seat.logging && map == RESPONSE_HEADERS && desk.stream.past.is_some() {
+        return desk.stream.past.as_ref();
+    }
     // In `proxy_on_log` all maps but the request trailers are there to read.
     let open = seat.open[map] || (seat.logging && map != 1);
     let map = &desk.stream.maps[map];
@@ -40,7 +43,7 @@ fn of_answer(desk: &Desk, map: u32) -> Option<&Headers> {
 }
 
 /// The map as the effective context may write it, with the filter that does. Trailers come into being here,
-/// in a body callback that saw the end (docs/envoy.md 2.1.13).
+/// in a body callback that saw the end (docs/envoy.md 2.1.13). What a callback stopped at stays writable to the end.
 fn writable(desk: &mut Desk, map: u32) -> Answer<(&mut Map, MapKind)> {
     let at = desk.at.effective;
     if map > 3 || !at.stream {
@@ -51,9 +54,6 @@ fn writable(desk: &mut Desk, map: u32) -> Answer<(&mut Map, MapKind)> {
     let stream = &mut desk.stream;
     let known = stream.known_change(at.filter, dir);
     let seat = stream.seats.get_mut(at.filter).ok_or(Status::BadArgument)?;
-    if seat.logging {
-        return Err(Stop::Tell(Status::BadArgument));
-    }
     if !seat.open[number] {
         let trailers = number % 2 == 1;
         let body = seat.sides[dir as usize].body != crate::chain::BodyView::Nothing;

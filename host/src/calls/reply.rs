@@ -2,11 +2,13 @@
 
 use super::{Answer, Call};
 use crate::chain::Reply;
+use crate::headermap::{self, MapKind};
 use crate::stage::{Action, Desk};
 use tamis_abi::pairs;
 use tamis_traffic::FaultKind;
 
-/// Always 0; the first of two wins; on a root context nothing happens. Where Envoy crashes it is a fault.
+/// Always 0; the first of two wins; on a root context nothing happens, but the callback stops all the same. Where
+/// Envoy crashes it is a fault.
 #[allow(clippy::too_many_arguments, reason = "the ABI's")]
 pub(super) fn send(
     call: &mut Call<'_, '_>,
@@ -23,6 +25,7 @@ pub(super) fn send(
     let details = view.read(details, dlen)?;
     let body = view.read(body, blen)?;
     let headers = view.read(headers, hlen)?;
+    desk.at.stops = true;
     let at = desk.at.effective;
     if !at.stream || desk.stream.tcp {
         return Ok(());
@@ -30,8 +33,7 @@ pub(super) fn send(
     if at_the_end(desk, "a local reply") {
         return Ok(());
     }
-    let Some(seat) = desk.stream.seats.get_mut(at.filter) else { return Ok(()) };
-    if std::mem::replace(&mut seat.replied, true) {
+    if replied(desk) {
         return Ok(());
     }
     let mut reply = Reply { code, body: body.to_vec(), grpc: grpc as i32, ..Reply::default() };
@@ -39,11 +41,33 @@ pub(super) fn send(
     reply.details = String::from_utf8_lossy(details).replace(|c: char| c.is_ascii_whitespace(), "_");
     if let Ok(pairs) = pairs::decode(headers) {
         for (name, value) in pairs {
-            reply.headers.push(&name.to_ascii_lowercase(), value);
+            headermap::add(&mut reply.headers, MapKind::ResponseHeaders, name, value)?;
         }
     }
     desk.actions.push(Action::Reply { filter: at.filter, reply: Box::new(reply) });
     Ok(())
+}
+
+/// There was one in this callback already: the first counts, but past the filters Envoy sends both (docs/envoy.md 2.15).
+fn replied(desk: &mut Desk) -> bool {
+    let filter = desk.at.effective.filter;
+    let own = |action: &Action| matches!(action, Action::Reply { filter: by, .. } if *by == filter);
+    let twice = desk.actions.iter().any(own);
+    if twice && desk.at.phase == "proxy_on_response_headers" {
+        let text = "replied twice in one callback: Envoy resets the stream, logs it twice and may crash";
+        desk.fault(FaultKind::WouldCrash, Some(filter), text);
+    }
+    twice
+}
+
+/// A stream that replied in its request headers and is closed in the same callback: Envoy begins the reply with contexts
+/// that it has deleted (docs/envoy.md 2.15).
+pub(super) fn beside_close(desk: &mut Desk, filter: usize) {
+    let own = |action: &Action| matches!(action, Action::Reply { filter: by, .. } if *by == filter);
+    if desk.at.phase == "proxy_on_request_headers" && desk.actions.iter().any(own) {
+        let text = "replied and closed the stream: Envoy calls response callbacks of deleted contexts";
+        desk.fault(FaultKind::WouldCrash, Some(filter), text);
+    }
 }
 
 /// In log, done and delete of a stream this crashes Envoy (docs/envoy.md 2.4, 2.5): then it is a fault and not done.

@@ -33,7 +33,7 @@ impl Play<'_> {
     #[inline(never)]
     fn before(&mut self, context: Context, phase: &'static str) -> usize {
         let vm = self.desk.plugins[context.filter].vm;
-        self.desk.at = At { vm, current: context, effective: context, phase };
+        self.desk.at = At { vm, current: context, effective: context, phase, stops: false };
         vm
     }
 

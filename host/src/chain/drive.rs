@@ -80,6 +80,7 @@ impl Play<'_> {
     pub(super) fn response_begins(&mut self, response: &Message) {
         let stream = &mut self.desk.stream;
         stream.response_begun = true;
+        stream.code = response.headers.text(":status").and_then(|digits| digits.parse().ok());
         let map = &mut stream.maps[RESPONSE_HEADERS];
         map.verbatim = headermap::import(&response.headers, MapKind::ResponseHeaders, &mut map.headers);
         map.present = true;

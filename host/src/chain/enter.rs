@@ -81,6 +81,7 @@ impl Play<'_> {
             self.dead_phase(filter, true);
             return Gate::Open;
         };
+        let stops = self.desk.at.stops;
         let asked = self.drain(Some((filter, dir)));
         let mut gate = match result.unwrap_or(0) {
             0 | 2 => Gate::Open,
@@ -88,6 +89,9 @@ impl Play<'_> {
             3 => Gate::AllBuffer,
             _ => Gate::AllWatermark,
         };
+        if stops {
+            gate = Gate::AllWatermark;
+        }
         if asked.resumed {
             self.resumed_in_headers(dir, filter, phase, gate, eos);
             gate = Gate::Open;
@@ -96,7 +100,8 @@ impl Play<'_> {
             self.local_reply(Some(who), *reply);
             return Gate::AllWatermark;
         }
-        if gate == Gate::Open {
+        // A stream that was closed in the callback ended before the map went.
+        if gate == Gate::Open && !self.cut(dir) {
             self.desk.stream.seats[filter].open[dir.headers()] = false;
         }
         gate
@@ -159,6 +164,7 @@ impl Play<'_> {
             self.dead_phase(filter, true);
             return Pass::Go;
         };
+        let stops = self.desk.at.stops;
         let asked = self.drain(Some((filter, dir)));
         if let Some((who, reply)) = asked.reply {
             self.local_reply(Some(who), *reply);
@@ -167,6 +173,7 @@ impl Play<'_> {
         let pass = match result.unwrap_or(0) {
             0 if asked.resumed => Pass::Twice,
             _ if asked.resumed => Pass::Go,
+            _ if stops => Pass::Drop,
             0 => Pass::Go,
             1 => Pass::Buffer,
             2 => Pass::Watermark,
@@ -203,12 +210,13 @@ impl Play<'_> {
             self.dead_phase(filter, true);
             return Pass::Go;
         };
+        let stops = self.desk.at.stops;
         let asked = self.drain(Some((filter, dir)));
         if let Some((who, reply)) = asked.reply {
             self.local_reply(Some(who), *reply);
             return Pass::Buffer;
         }
-        if result.unwrap_or(0) != 0 && !asked.resumed {
+        if (result.unwrap_or(0) != 0 || stops) && !asked.resumed {
             return Pass::Buffer;
         }
         if self.cut(dir) {

@@ -77,7 +77,8 @@ impl Play<'_> {
         if let Some(position) = made_at
             && !self.cut(dir)
         {
-            self.trailers(dir, position + 1);
+            let again = self.desk.stream.lanes[d].again == Some(position);
+            self.trailers(dir, if again { position } else { position + 1 });
         }
     }
 
@@ -121,11 +122,15 @@ impl Play<'_> {
             let eos = stream.lanes[d].ended && !stream.lanes[d].holds && !stream.maps[trailers].present;
             self.headers(dir, position + 1, eos);
         }
+        // Trailers that a filter makes of what was held go on from there.
+        let came = self.desk.stream.maps[trailers].present;
         if self.desk.stream.lanes[d].holds && !self.cut(dir) {
-            let eos = self.desk.stream.lanes[d].ended && !self.desk.stream.maps[trailers].present;
+            let eos = self.desk.stream.lanes[d].ended && !came;
+            self.desk.stream.lanes[d].again = Some(from).filter(|from| *from == position);
             self.data(dir, from, BodyView::Held, eos);
+            self.desk.stream.lanes[d].again = None;
         }
-        if self.desk.stream.maps[trailers].present && !self.cut(dir) {
+        if came && !self.cut(dir) {
             self.trailers(dir, from);
         }
     }

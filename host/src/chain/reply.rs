@@ -52,6 +52,7 @@ impl Play<'_> {
         }
         let through = !self.desk.stream.response_begun;
         self.desk.stream.local = true;
+        self.desk.stream.code = Some(reply.code);
         self.desk.stream.response_begun = true;
         if through { self.reply_through_filters(&reply) } else { self.reply_directly(&reply) }
     }
@@ -81,9 +82,8 @@ impl Play<'_> {
             stream.lanes[Dir::Response as usize].bytes_out += reply.body.len() as u64;
         }
         // `proxy_on_log` sees this reply (row 7 of the conformance table).
-        let map = &mut stream.maps[RESPONSE_HEADERS];
-        map.headers.clone_from(&message.headers);
-        map.verbatim = false;
+        stream.past = Some(message.headers.clone());
+        stream.code = message.headers.text(":status").and_then(|digits| digits.parse().ok());
         let lane = &mut stream.lanes[Dir::Response as usize];
         (lane.aborted, lane.headers_out, lane.done) = (true, true, true);
     }
@@ -163,14 +163,19 @@ fn shape(reply: &Reply, grpc: bool, head: bool, headers: &mut Headers) -> bool {
             headers.push(b"content-type", b"application/grpc");
         }
         let status = if (0..=16).contains(&reply.grpc) { reply.grpc } else { grpc_of(reply.code) };
-        headers.push(b"grpc-status", status.to_string().as_bytes());
+        // The filter's own wins.
+        if headers.get(b"grpc-status").is_none() {
+            headers.push(b"grpc-status", status.to_string().as_bytes());
+        }
         if !reply.body.is_empty() {
             headers.push(b"grpc-message", &percent(&reply.body));
         }
         return false;
     }
     headers.push(b":status", reply.code.to_string().as_bytes());
-    for (name, value) in reply.headers.iter().filter(|(n, _)| extra(n)) {
+    // Without a body there is no type either.
+    let typed = |name: &[u8]| !reply.body.is_empty() || name != b"content-type";
+    for (name, value) in reply.headers.iter().filter(|(n, _)| extra(n) && typed(n)) {
         headers.push(name, value);
     }
     if reply.body.is_empty() {

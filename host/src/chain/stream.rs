@@ -112,8 +112,6 @@ pub(crate) struct Seat {
     /// It has reached `proxy_on_log`: everything is over and known.
     pub(crate) over: bool,
     pub(crate) sides: [Side; 2],
-    /// It sent a reply.
-    pub(crate) replied: bool,
     /// The host replied for it since it broke.
     pub(crate) failed: bool,
     pub(crate) trace: FilterTrace,
@@ -136,6 +134,8 @@ pub(crate) struct Lane {
     pub(crate) headers_out: bool,
     /// All of it left at the far end.
     pub(crate) done: bool,
+    /// The position that is resumed and sees what was held: trailers that it makes of it come back to it.
+    pub(crate) again: Option<usize>,
     /// Some filter changed the body.
     pub(crate) body_changed: bool,
     /// Body bytes that came in, for `request.size` and `response.size`.
@@ -151,6 +151,7 @@ impl Lane {
         (self.holds, self.ended, self.aborted, self.headers_out, self.done) =
             (false, false, false, false, false);
         (self.body_changed, self.bytes_in, self.bytes_out) = (false, 0, 0);
+        self.again = None;
     }
 
     pub(crate) fn bytes(&self, view: BodyView) -> &[u8] {
@@ -187,6 +188,10 @@ pub(crate) struct Stream {
     pub(crate) response_begun: bool,
     /// The response that is going out was made by a filter or by the host.
     pub(crate) local: bool,
+    /// `response.code`: as the response began, at its end as it went out.
+    pub(crate) code: Option<u32>,
+    /// The headers of a reply that went past the filters: what `proxy_on_log` reads, while what is held stays as it was.
+    pub(crate) past: Option<Headers>,
     pub(crate) grpc: bool,
     /// Bodies end with their last piece.
     pub(crate) http2: bool,
@@ -206,6 +211,7 @@ impl Stream {
         (self.alive, self.response_begun, self.local) = (true, false, false);
         (self.grpc, self.http2, self.head) = (false, false, false);
         (self.tcp, self.upgrade) = (false, false);
+        (self.code, self.past) = (None, None);
     }
 
     /// Notes for the filter's trace whether what it wrote since the last look made a difference. `exchange` is

@@ -10,6 +10,10 @@ pub(crate) enum BadHeader {
     NoMethod,
     /// No `:path`, so no route.
     NoPath,
+    /// A `:path` that no route has.
+    Path,
+    /// No `x-forwarded-proto`, so no route (row 81 of the conformance table).
+    NoProto,
     /// `:status` is missing or not a number of three digits.
     NoStatus,
     /// A name with a byte that no header name may have.
@@ -22,7 +26,7 @@ impl BadHeader {
     /// The status that the client gets.
     pub(crate) const fn status(&self) -> u16 {
         match self {
-            Self::NoPath => 404,
+            Self::NoPath | Self::Path | Self::NoProto => 404,
             Self::NoStatus => 502,
             Self::NoMethod | Self::Name(_) | Self::Value(_) => 503,
         }
@@ -34,6 +38,8 @@ impl fmt::Display for BadHeader {
         match self {
             Self::NoMethod => f.write_str("missing required header: :method"),
             Self::NoPath => f.write_str("missing required header: :path"),
+            Self::Path => f.write_str("the path does not begin with a slash"),
+            Self::NoProto => f.write_str("missing required header: x-forwarded-proto"),
             Self::NoStatus => f.write_str("missing required header: :status"),
             Self::Name(name) => write!(f, "invalid header name: {}", name.escape_ascii()),
             Self::Value(name) => write!(f, "invalid header value for: {}", name.escape_ascii()),
@@ -41,21 +47,30 @@ impl fmt::Display for BadHeader {
     }
 }
 
-/// What the router says about request headers after the filters.
+/// What the router says about request headers after the filters. `proto`: the request came with
+/// `x-forwarded-proto`, as every request does that Envoy's connection manager has seen.
 ///
 /// # Errors
 /// The first thing that it refuses.
-pub(crate) fn check_request(headers: &Headers) -> Result<(), BadHeader> {
-    // The route is looked for first: an emptied map is a 404.
+pub(crate) fn check_request(headers: &Headers, proto: bool) -> Result<(), BadHeader> {
+    // The route is looked for first: an emptied map is a 404. A path of a route begins with `/`.
     let method = headers.get(b":method");
-    if method != Some(b"CONNECT") && headers.position(b":path").is_none() {
-        return Err(BadHeader::NoPath);
+    if method != Some(b"CONNECT") {
+        match headers.get(b":path") {
+            None => return Err(BadHeader::NoPath),
+            Some(path) if !path.starts_with(b"/") => return Err(BadHeader::Path),
+            Some(_) => {}
+        }
+    }
+    if proto && headers.position(FORWARDED_PROTO).is_none() {
+        return Err(BadHeader::NoProto);
     }
     if method.is_none() {
         return Err(BadHeader::NoMethod);
     }
     for (name, value) in headers.iter() {
-        if !is_name(name) {
+        // An empty name goes through.
+        if !is_name(name) && !name.is_empty() {
             return Err(BadHeader::Name(name.to_vec()));
         }
         if !is_value(value) {
@@ -64,6 +79,9 @@ pub(crate) fn check_request(headers: &Headers) -> Result<(), BadHeader> {
     }
     Ok(())
 }
+
+/// Without it Envoy finds no route.
+const FORWARDED_PROTO: &[u8] = b"x-forwarded-proto";
 
 /// What the codec says about response headers after the filters.
 ///
@@ -132,7 +150,7 @@ mod tests {
     #[track_caller]
     fn check(fields: &[(&str, &[u8])], want: Option<(u16, &str)>) {
         let headers: Headers = fields.iter().copied().collect();
-        let got = check_request(&headers).err().map(|e| (e.status(), e.to_string()));
+        let got = check_request(&headers, false).err().map(|e| (e.status(), e.to_string()));
         assert_eq!(got, want.map(|(status, text)| (status, text.to_owned())));
     }
 
@@ -142,7 +160,7 @@ mod tests {
         check(&ok, None);
         let with = |name, value| [(":method", &b"GET"[..]), (":path", b"/"), (name, value)];
         check(&with("a b", b""), Some((503, "invalid header name: a b")));
-        check(&with("", b""), Some((503, "invalid header name: ")));
+        check(&with("", b""), None);
         for value in [&b"a\r"[..], b"\n", b"\0"] {
             check(&with("x", value), Some((503, "invalid header value for: x")));
         }
@@ -153,6 +171,9 @@ mod tests {
         check(&[(":path", b"/")], Some((503, "missing required header: :method")));
         check(&[(":method", b"GET")], Some((404, "missing required header: :path")));
         check(&[(":method", b"GET"), (":path", b"/")], None);
+        check(&[(":method", b"GET"), (":path", b"x")], Some((404, "the path does not begin with a slash")));
+        let without = [(":path", &b"/"[..])].into_iter().collect();
+        assert_eq!(check_request(&without, true), Err(BadHeader::NoProto));
         let status =
             |value: Option<&str>| check_response(&value.map(|v| (":status", v)).into_iter().collect());
         assert_eq!(status(Some("200")), Ok(()));

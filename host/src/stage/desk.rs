@@ -57,6 +57,8 @@ pub(crate) struct At {
     /// As `proxy_set_effective_context` left it; the current one at the start of each callback.
     pub(crate) effective: Context,
     pub(crate) phase: &'static str,
+    /// It sent a local reply, be it in vain: what it returns does not count (docs/envoy.md 1.1).
+    pub(crate) stops: bool,
 }
 
 /// What stays the same about a filter, and its root context.

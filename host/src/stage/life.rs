@@ -238,7 +238,8 @@ fn configure(vm: &mut Vm, filter: usize, desk: &mut Box<Desk>) -> Result<(), Fai
     let number = plugin.vm;
     let context = Context { id, filter, stream: false };
     let mut step = |desk: &mut Box<Desk>, phase: StartPhase| -> Result<(), Failed> {
-        desk.at = super::At { vm: number, current: context, effective: context, phase: phase.name() };
+        desk.at =
+            super::At { vm: number, current: context, effective: context, phase: phase.name(), stops: false };
         let mut used = Used::default();
         let ran = match phase {
             StartPhase::VmStart => vm.run(desk, |c| &c.on_vm_start, (id, vm_size), &mut used),

@@ -23,10 +23,13 @@ pub(crate) fn view(desk: &Desk, at: Context) -> Option<View<'_>> {
     let seat = stream.seats.get(at.filter).filter(|_| at.stream);
     let log = seat.is_some_and(|s| s.logging);
     let map = |number: usize| -> Option<&Headers> {
-        let open = seat.is_some_and(|s| s.open[number] || (log && number != 1));
+        let held = seat.is_some_and(|s| s.open[number]);
+        if log && !held && number == RESPONSE_HEADERS && stream.past.is_some() {
+            return stream.past.as_ref();
+        }
+        let open = held || (log && number != 1);
         (open && stream.maps[number].present).then_some(&stream.maps[number].headers)
     };
-    let status = &stream.maps[RESPONSE_HEADERS].headers;
     let [request, response] = &stream.lanes;
     Some(View {
         stream: at.stream,
@@ -35,7 +38,7 @@ pub(crate) fn view(desk: &Desk, at: Context) -> Option<View<'_>> {
         response_trailers: map(3),
         sent: request.headers_out,
         over: seat.is_some_and(|s| s.over),
-        response_code: status.text(":status").filter(|_| stream.response_begun).and_then(|s| s.parse().ok()),
+        response_code: stream.code,
         code_details: Some(stream.details.as_str()).filter(|details| stream.local || !details.is_empty()),
         request_bytes: request.bytes_in,
         response_bytes: response.bytes_out,

@@ -11,7 +11,8 @@
 //! the callback does not say that it came), `trap`, `loop`, `call CLUSTER TIMEOUT PAIRS BODY`, `props PATH…` (what
 //! changed since the context's last `props`: each value on a line of its own, paths without one on a line for their
 //! status; a map of headers is sorted, since Envoy's order is not defined), `eff last|other|root|N`, where `last` is
-//! the stream whose call was answered and `other` the youngest stream beside this one, and those of `callout`.
+//! the stream whose call was answered and `other` the youngest stream beside this one, and those of `callout`. The word
+//! `$` is the number that came last in this context: of a metric, of a queue, of a version of shared data.
 #![cfg(target_family = "wasm")]
 
 mod abi;
@@ -50,6 +51,8 @@ struct State {
     seen: BTreeMap<u32, BTreeMap<String, (u32, String)>>,
     /// Which context made the call with this token.
     calls: BTreeMap<u32, u32>,
+    /// The number that an operation gave last, by context: `$`.
+    numbers: BTreeMap<u32, u32>,
 }
 
 thread_local!(static STATE: RefCell<State> = RefCell::default());
@@ -87,7 +90,9 @@ fn play(id: u32, owner: u32, phase: &'static str, facts: &str, otherwise: u32, l
     }
     let mut value = otherwise;
     for op in block.split(';').map(str::trim).filter(|op| !op.is_empty()) {
-        let words: Vec<&str> = op.split(' ').filter(|w| !w.is_empty()).collect();
+        let given = with(|s| s.numbers.get(&owner).copied().unwrap_or(0)).to_string();
+        let word = |w| if w == "$" { given.as_str() } else { w };
+        let words: Vec<&str> = op.split(' ').filter(|w| !w.is_empty()).map(word).collect();
         let (verb, rest) = (words[0], &words[1..]);
         let done = match verb {
             "ret" => {
@@ -150,7 +155,7 @@ fn play(id: u32, owner: u32, phase: &'static str, facts: &str, otherwise: u32, l
                 if token != 0 && verb != "dns" {
                     with(|s| s.calls.insert(token, owner));
                 }
-                ops::Done { status, value: format!("token={token}") }
+                ops::Done::new(status, format!("token={token}"))
             }
             _ => match ops::run(verb, rest) {
                 Some(done) => done,
@@ -160,6 +165,9 @@ fn play(id: u32, owner: u32, phase: &'static str, facts: &str, otherwise: u32, l
                 }
             },
         };
+        if let Some(number) = done.number.filter(|_| done.status == 0) {
+            with(|s| s.numbers.insert(owner, number));
+        }
         let space = if done.value.is_empty() { "" } else { " " };
         let (shown, more) = op.split_at_checked(SHOWN).map_or((op, ""), |(start, _)| (start, "…"));
         ops::log(&format!("~{name}/{me}   {shown}{more} -> {}{space}{}", done.status, done.value));

@@ -4,14 +4,24 @@ use crate::abi::*;
 use crate::script::{bytes, pairs, show, show_map, show_pairs};
 
 /// What an operation did: the status and what came with it.
+#[derive(Default)]
 pub(crate) struct Done {
     pub(crate) status: u32,
     pub(crate) value: String,
+    /// The number that it gave: of a metric, of a queue, of a version of shared data.
+    pub(crate) number: Option<u32>,
 }
 
 impl From<u32> for Done {
     fn from(status: u32) -> Self {
-        Self { status, value: String::new() }
+        Self { status, ..Self::default() }
+    }
+}
+
+impl Done {
+    /// A status and what came with it.
+    pub(crate) fn new(status: u32, value: String) -> Self {
+        Self { status, value, number: None }
     }
 }
 
@@ -34,7 +44,7 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
             let status = $status;
             // SAFETY: the host wrote both in the call before.
             let got = unsafe { taken(at, len) };
-            Done { status, value: if status == 0 { show(&got) } else { String::new() } }
+            Done::new(status, if status == 0 { show(&got) } else { String::new() })
         }};
     }
     Some(match op {
@@ -55,7 +65,7 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
             let status = call!(proxy_get_header_map_pairs(number(0), a, l));
             // SAFETY: the host wrote both in the call before.
             let got = unsafe { taken(at, len) };
-            Done { status, value: show_pairs(&got) }
+            Done::new(status, show_pairs(&got))
         }
         "setpairs" => {
             let p = pairs(word(1));
@@ -67,12 +77,12 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
         }
         "size" => {
             let status = call!(proxy_get_header_map_size(number(0), a));
-            Done { status, value: if status == 0 { at.to_string() } else { String::new() } }
+            Done::new(status, if status == 0 { at.to_string() } else { String::new() })
         }
         "buf" => give!(call!(proxy_get_buffer_bytes(number(0), number(1), number(2), a, l))),
         "bufstat" => {
             let status = call!(proxy_get_buffer_status(number(0), a, l));
-            Done { status, value: if status == 0 { format!("{at} {len}") } else { String::new() } }
+            Done::new(status, if status == 0 { format!("{at} {len}") } else { String::new() })
         }
         "setbuf" => {
             let v = text(3);
@@ -89,7 +99,7 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
                 0 => show(&got),
                 _ => String::new(),
             };
-            Done { status, value }
+            Done::new(status, value)
         }
         "setprop" => {
             let (k, v) = (text(0), text(1));
@@ -114,7 +124,7 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
         "close" => call!(proxy_close_stream(number(0))).into(),
         "level" => {
             let status = call!(proxy_get_log_level(a));
-            Done { status, value: format!("{at}") }
+            Done::new(status, format!("{at}"))
         }
         "gsend" => {
             let v = text(1);
@@ -128,7 +138,7 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
             let status = call!(proxy_get_status(a, l, m));
             // SAFETY: the host wrote both in the call before.
             let got = unsafe { taken(len, more) };
-            Done { status, value: format!("{at} {}", show(&got)) }
+            Done::new(status, format!("{at} {}", show(&got)))
         }
         "sget" => {
             let k = text(0);
@@ -136,7 +146,7 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
             // SAFETY: the host wrote both in the call before.
             let got = unsafe { taken(at, len) };
             let value = if status == 0 { format!("{} cas={}", show(&got), more != 0) } else { String::new() };
-            Done { status, value }
+            Done { status, value, number: Some(more) }
         }
         "sset" => {
             let (k, v) = (text(0), text(1));
@@ -145,7 +155,7 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
         "mdef" => {
             let k = text(1);
             let status = call!(proxy_define_metric(number(0), k.as_ptr(), k.len(), a));
-            Done { status, value: format!("{at}") }
+            Done { status, value: format!("{at}"), number: Some(at) }
         }
         "minc" => call!(proxy_increment_metric(number(0), word(1).parse().unwrap_or(0))).into(),
         "mrec" => call!(proxy_record_metric(number(0), word(1).parse().unwrap_or(0))).into(),
@@ -153,17 +163,17 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
             let mut value = 0_u64;
             let v = &raw mut value;
             let status = call!(proxy_get_metric(number(0), v));
-            Done { status, value: if status == 0 { value.to_string() } else { String::new() } }
+            Done::new(status, if status == 0 { value.to_string() } else { String::new() })
         }
         "qreg" => {
             let k = text(0);
             let status = call!(proxy_register_shared_queue(k.as_ptr(), k.len(), a));
-            Done { status, value: format!("{at}") }
+            Done { status, value: format!("{at}"), number: Some(at) }
         }
         "qfind" => {
             let (vm, k) = (text(0), text(1));
             let status = call!(proxy_resolve_shared_queue(vm.as_ptr(), vm.len(), k.as_ptr(), k.len(), a));
-            Done { status, value: format!("{at}") }
+            Done { status, value: format!("{at}"), number: Some(at) }
         }
         "qput" => {
             let v = text(1);
@@ -178,7 +188,7 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
             let grown = std::iter::repeat_with(|| core::arch::wasm32::memory_grow::<0>(number(0) as usize))
                 .take_while(|old| *old != usize::MAX)
                 .count();
-            Done { status: 0, value: grown.to_string() }
+            Done::new(0, grown.to_string())
         }
         _ => return wasi(op, words),
     })
@@ -196,34 +206,34 @@ fn wasi(op: &str, words: &[&str]) -> Option<Done> {
         "clockres" => {
             // SAFETY: see above.
             let status = unsafe { clock_res_get(number(0), &raw mut time) };
-            Done { status, value: time.to_string() }
+            Done::new(status, time.to_string())
         }
         "random" => {
             let mut room = vec![0_u8; number(0) as usize];
             // SAFETY: see above.
             let status = unsafe { random_get(room.as_mut_ptr(), room.len()) };
-            Done { status, value: format!("filled={}", room.iter().any(|b| *b != 0)) }
+            Done::new(status, format!("filled={}", room.iter().any(|b| *b != 0)))
         }
         "write" => {
             let text = bytes(word(1));
             let piece = [text.as_ptr() as u32, text.len() as u32];
             // SAFETY: see above.
             let status = unsafe { fd_write(number(0), piece.as_ptr(), 1, &raw mut count) };
-            Done { status, value: count.to_string() }
+            Done::new(status, count.to_string())
         }
         "poll" => {
             let (wanted, mut events) = ([0_u8; 48], [0_u8; 32]);
             count = 7;
             // SAFETY: see above.
             let status = unsafe { poll_oneoff(wanted.as_ptr(), events.as_mut_ptr(), 1, &raw mut count) };
-            Done { status, value: count.to_string() }
+            Done::new(status, count.to_string())
         }
         // SAFETY: no pointer goes over.
         "yield" => unsafe { sched_yield() }.into(),
         "exit" => {
             // SAFETY: no pointer goes over.
             unsafe { proc_exit(number(0)) };
-            Done { status: 0, value: "came back".into() }
+            Done::new(0, "came back".into())
         }
         _ => return None,
     })

@@ -59,6 +59,9 @@ pub fn play(engine: &Engine, guest: &Module, name: &str, row: &Row) -> Result<Ob
         take(&playback, &mut seen);
         seen.upstream.extend(playback.upstream.get().map(|m| request_seen(m, false)));
         seen.client.push(client_seen(&playback, step));
+        let bare = step.body.is_empty() && step.trailers.is_empty() && !step.chunked;
+        seen.whole.push(bare || playback.outcome == Outcome::Forwarded);
+        seen.reached.push(seen.upstream.len());
     }
     for acts in &row.connections {
         playback.clear();
@@ -230,7 +233,7 @@ fn take_logs(logs: &[Log], seen: &mut Observed) {
 /// As a peer on HTTP/1 would have read it.
 fn request_seen(message: &Message, bodiless: bool) -> Seen {
     let text = |name: &str| message.headers.text(name).unwrap_or("").to_owned();
-    seen(message, format!("{} {}", text(":method"), text(":path")), bodiless)
+    seen(message, format!("{} {}", text(":method"), text(":path")), bodiless, false)
 }
 
 fn client_seen(playback: &Playback, step: &Step) -> Seen {
@@ -244,27 +247,42 @@ fn client_seen(playback: &Playback, step: &Step) -> Seen {
         };
         return Seen { start: start.into(), ..Seen::default() };
     };
-    let mut seen =
-        seen(reply, reply.headers.text(":status").unwrap_or("").to_owned(), step.method() == "HEAD");
-    if playback.outcome == Outcome::Reset {
-        seen.odd.push(CUT.into());
+    let status = reply.headers.text(":status").unwrap_or("").to_owned();
+    let mut seen = seen(reply, status, step.method() == "HEAD", step.http2);
+    // Behind a content-length it is the length that tells.
+    let framed = !step.http2 && reply.headers.text("content-length").is_some();
+    if playback.outcome == Outcome::Reset && !framed {
+        seen.odd.insert(0, CUT.into());
+    }
+    if step.http2 {
+        group(&mut seen.headers);
+        group(&mut seen.trailers);
     }
     seen
 }
 
-fn seen(message: &Message, start: String, bodiless: bool) -> Seen {
+/// The library of the client hands out fields of one name together.
+fn group(fields: &mut [(String, Vec<u8>)]) {
+    let names: Vec<String> = fields.iter().map(|(name, _)| name.clone()).collect();
+    fields.sort_by_key(|(name, _)| names.iter().position(|first| first == name));
+}
+
+fn seen(message: &Message, start: String, bodiless: bool, http2: bool) -> Seen {
     let mut seen = Seen { start, body: message.body.bytes.clone(), ..Seen::default() };
     for (name, value) in message.headers.iter() {
         let name = String::from_utf8_lossy(name).into_owned();
         match name.as_str() {
             ":authority" => seen.headers.push(("host".into(), value.to_vec())),
             pseudo if pseudo.starts_with(':') => {}
-            _ => seen.headers.push((name, value.to_vec())),
+            _ => seen.headers.push((name, value.trim_ascii().to_vec())),
         }
     }
-    let trailers = message.trailers.get().into_iter().flat_map(|t| t.iter());
-    seen.trailers =
-        trailers.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect();
+    // HTTP/1 has no room for trailers behind a body whose length is told.
+    let framed = !http2 && message.headers.text("content-length").is_some();
+    let trailers = message.trailers.get().filter(|_| !framed).into_iter().flat_map(|t| t.iter());
+    seen.trailers = trailers
+        .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.trim_ascii().to_vec()))
+        .collect();
     if !bodiless {
         seen.check_length();
     }

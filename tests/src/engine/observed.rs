@@ -5,11 +5,13 @@
 //!   connection, and the host has none;
 //! - `date` of the answer, on the wire and in `proxy_on_log`: Envoy writes the time;
 //! - the value of `x-envoy-upstream-service-time` in answers of callouts: milliseconds;
-//! - `content-length: 0` of the client's answer: the HTTP/1 codec writes it where a message ends with its
-//!   headers;
+//! - `content-length: 0` on the wire: the HTTP/1 codec writes it where a message ends with its headers;
 //! - `x-envoy-internal` and `x-envoy-expected-rq-timeout-ms` of callouts: Envoy's async client adds them
 //!   after the filter;
 //! - `grpc-timeout` of callouts of the client `google_grpc`: what is left of it when they go out;
+//! - white space around a value on the wire: it is no part of the value there;
+//! - trailers behind a body with a content-length over HTTP/1, which has no room for them;
+//! - the order of fields of different names over HTTP/2: fields of one name stand together;
 //! - the missing end of a body on the upstream side: a playback says how it ended for the client only;
 //! - log lines of Envoy's main thread: the canary VM and the main thread's own VM run `configure` and ticks
 //!   too, the host plays the worker's VM;
@@ -32,6 +34,10 @@ pub struct Observed {
     pub callouts: BTreeMap<String, Vec<Seen>>,
     /// What the client got, exchange after exchange.
     pub client: Vec<Seen>,
+    /// How many of these there were after each exchange. Not part of the text.
+    pub reached: Vec<usize>,
+    /// Whether all of an exchange's request is sure to have left. Known to our host, not part of the text.
+    pub whole: Vec<bool>,
     /// Codes of the faults that our host reported. Not part of the text.
     pub faults: Vec<String>,
 }
@@ -47,8 +53,7 @@ impl Observed {
         let mut part = |title: &str, seen: &[Seen], drop: &[&str]| {
             for one in seen {
                 let mut one = one.clone();
-                let codec =
-                    |name: &str, value: &[u8]| title == "client" && name == "content-length" && value == b"0";
+                let codec = |name: &str, value: &[u8]| name == "content-length" && value == b"0";
                 if title == "upstream" {
                     one.odd.retain(|o| o != CUT);
                 }

@@ -3,7 +3,7 @@
 
 use super::Observed;
 use crate::envoy::{self, Envoy};
-use crate::peer::{TcpUpstream, Upstream, connection, exchange};
+use crate::peer::{CAREFUL, Client, Pace, TcpUpstream, Upstream, connection};
 use crate::proxy::node;
 use crate::row::{Filter, Policy, Row};
 use anyhow::{Context, Result};
@@ -17,17 +17,24 @@ pub const VM_PREFIX: &str = "row-";
 
 /// Longest wait for the streams of a row to end. A dead VM never says so.
 const END_LIMIT: Duration = Duration::from_millis(500);
+/// The same for an exchange that no filter saw, at a brisk pace.
+const UNSEEN_LIMIT: Duration = Duration::from_millis(40);
 
 /// An Envoy that is ready for a set of rows.
 pub struct Referee {
     envoy: Envoy,
+    pace: Pace,
+    client: Client,
     peers: BTreeMap<String, Peers>,
+    /// The peers of callouts, by cluster. Rows that name the same cluster share it.
+    callouts: BTreeMap<String, Upstream>,
+    /// What the guests on the worker logged.
+    log: Vec<String>,
 }
 
 struct Peers {
     upstream: Upstream,
     tcp: Option<TcpUpstream>,
-    callouts: BTreeMap<String, Upstream>,
 }
 
 impl Referee {
@@ -36,28 +43,36 @@ impl Referee {
     /// # Errors
     /// When Envoy is missing or refuses a row's filters.
     pub fn start(rows: &[(String, Row)], guest: &Path) -> Result<Self> {
-        let (mut listeners, mut clusters, mut peers) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self::start_at(CAREFUL, rows, guest)
+    }
+
+    /// As [`Referee::start`], with peers of this pace.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_at(pace: Pace, rows: &[(String, Row)], guest: &Path) -> Result<Self> {
+        let (mut listeners, mut clusters) = (Vec::new(), Vec::new());
+        let (mut peers, mut callouts) = (BTreeMap::new(), BTreeMap::new());
         for (name, row) in rows {
-            let upstream =
-                if row.upstream_http2 { Upstream::start_http2()? } else { Upstream::start(Vec::new())? };
+            let upstream = match row.upstream_http2 {
+                true => Upstream::start_http2(pace)?,
+                false => Upstream::start_at(pace, Vec::new())?,
+            };
             let own = format!("up-{name}");
             let tcp = if row.connections.is_empty() { None } else { Some(TcpUpstream::start()?) };
             let at = tcp.as_ref().map_or(upstream.address(), TcpUpstream::address);
             let own_cluster = if row.upstream_http2 { envoy::cluster_http2 } else { envoy::cluster };
             let mut cluster = own_cluster(&own, Some(at));
-            let mut callouts = BTreeMap::new();
             for (cluster, answers) in &row.callouts {
-                let at = if answers.is_empty() {
-                    None
-                } else {
-                    let peer = Upstream::start(answers.clone())?;
-                    let at = peer.address();
-                    callouts.insert(cluster.clone(), peer);
-                    Some(at)
-                };
+                if callouts.contains_key(cluster) {
+                    continue;
+                }
+                let peer = Upstream::start_at(pace, answers.clone())?;
+                let at = Some(peer.address()).filter(|_| !answers.is_empty());
                 let http2 = answers.iter().any(|a| a.grpc.is_some());
                 let make = if http2 { envoy::cluster_http2 } else { envoy::cluster };
                 clusters.push(make(cluster, at));
+                callouts.insert(cluster.clone(), peer);
             }
             let filters: Vec<Value> =
                 row.chain.iter().map(|f| filter(name, row, f, guest, &callouts)).collect();
@@ -68,6 +83,11 @@ impl Referee {
                         let hcm = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
                         hcm["upgrade_configs"] = json!([{ "upgrade_type": "websocket" }]);
                     }
+                    if pace.keeps {
+                        // After a reset Envoy waits for the client to close first.
+                        let hcm = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+                        hcm["delayed_close_timeout"] = json!("0.005s");
+                    }
                     row.proxy.dress(&mut listener, &mut cluster);
                     listener
                 }
@@ -77,16 +97,17 @@ impl Referee {
                 }
             });
             clusters.push(cluster);
-            peers.insert(name.clone(), Peers { upstream, tcp, callouts });
+            peers.insert(name.clone(), Peers { upstream, tcp });
         }
-        Ok(Self { envoy: Envoy::start_as(&node(), &listeners, &clusters)?, peers })
+        let envoy = Envoy::start_as(&node(), &listeners, &clusters)?;
+        Ok(Self { envoy, pace, client: Client::new(pace), peers, callouts, log: Vec::new() })
     }
 
     /// Plays a row.
     ///
     /// # Errors
     /// When Envoy cannot be reached, for instance because it crashed.
-    pub fn play(&self, name: &str, row: &Row) -> Result<Observed> {
+    pub fn play(&mut self, name: &str, row: &Row) -> Result<Observed> {
         let peers = self.peers.get(name).with_context(|| format!("Envoy was not started with {name}"))?;
         let mut seen = Observed::default();
         let proxy = self.envoy.listener(name)?;
@@ -94,21 +115,34 @@ impl Referee {
         for step in &row.exchanges {
             std::thread::sleep(Duration::from_millis(step.before));
             peers.upstream.set(step.answer.clone());
+            let from = self.log.len();
             let mut step = step.clone();
-            step.script.values_mut().for_each(|script| *script = at_addresses(script, &peers.callouts));
-            seen.client.push(exchange(proxy, &step)?);
-            self.wait_for_end(row);
-            seen.upstream.extend(peers.upstream.take());
+            step.script.values_mut().for_each(|script| *script = at_addresses(script, &self.callouts));
+            seen.client.push(self.client.exchange(proxy, &step)?);
+            wait_for_end(&self.envoy, &mut self.log, from, row, &self.pace);
+            let mut got = peers.upstream.take();
+            if self.pace.keeps {
+                // What broke off may come late, in a later exchange.
+                got.retain(|request| request.odd.is_empty());
+            }
+            seen.upstream.extend(got);
+            seen.reached.push(seen.upstream.len());
         }
         for (acts, upstream) in row.connections.iter().filter_map(|acts| Some((acts, peers.tcp.as_ref()?))) {
+            let from = self.log.len();
             let (here, there) = connection(proxy, upstream, acts)?;
-            self.wait_for_end(row);
+            wait_for_end(&self.envoy, &mut self.log, from, row, &self.pace);
             seen.client.push(here);
             seen.upstream.extend(there);
         }
         std::thread::sleep(Duration::from_millis(row.afterwards));
-        seen.log = self.log(row);
-        for (cluster, peer) in &peers.callouts {
+        take_lines(&self.envoy, &mut self.log, Duration::ZERO);
+        seen.log = own(&self.log, row).cloned().collect();
+        if self.pace.keeps {
+            self.log.clear();
+        }
+        for (cluster, answers) in &row.callouts {
+            let Some(peer) = self.callouts.get(cluster).filter(|_| !answers.is_empty()) else { continue };
             let at = peer.address().to_string();
             seen.log.iter_mut().for_each(|line| *line = line.replace(&at, cluster));
             let mut requests = peer.take();
@@ -119,28 +153,47 @@ impl Referee {
         }
         Ok(seen)
     }
+}
 
-    /// The guests' lines of this row, off the worker thread.
-    fn log(&self, row: &Row) -> Vec<String> {
-        let line = |l: envoy::Line| {
-            let text = l.text.split_once('~').filter(|_| !l.main_thread)?.1.to_owned();
-            let name = text.split('/').next().unwrap_or("");
-            row.chain.iter().any(|f| f.name == name).then_some(text)
-        };
-        self.envoy.lines().into_iter().filter_map(line).collect()
-    }
+/// Adds what the guests on the worker logged since the last time.
+fn take_lines(envoy: &Envoy, log: &mut Vec<String>, limit: Duration) {
+    let line = |l: envoy::Line| Some(l.text.split_once('~').filter(|_| !l.main_thread)?.1.to_owned());
+    log.extend(envoy.take_lines(limit).into_iter().filter_map(line));
+}
 
-    /// Until every stream that began is deleted.
-    fn wait_for_end(&self, row: &Row) {
-        let end = Instant::now() + END_LIMIT;
-        while Instant::now() < end {
-            let log = self.log(row);
-            let count = |phase: &str| log.iter().filter(|l| l.split(' ').nth(1) == Some(phase)).count();
-            if count("create") > 0 && count("create") == count("delete") {
-                return;
+/// The lines of a row's filters.
+fn own<'a>(log: &'a [String], row: &Row) -> impl Iterator<Item = &'a String> {
+    log.iter().filter(|line| {
+        let name = line.split('/').next().unwrap_or("");
+        row.chain.iter().any(|f| f.name == name)
+    })
+}
+
+/// Until every stream that began is deleted or its VM is dead, and every call is answered. The exchange's lines
+/// start at `from`.
+fn wait_for_end(envoy: &Envoy, log: &mut Vec<String>, from: usize, row: &Row, pace: &Pace) {
+    let start = Instant::now();
+    loop {
+        let (mut begun, mut open, mut calls) = (0, 0, 0);
+        for line in own(&log[from..], row) {
+            match line.split(' ').nth(1).unwrap_or("") {
+                "create" => (begun, open) = (begun + 1, open + 1),
+                "delete" => open -= 1,
+                "call" => calls -= 1,
+                "" if line.ends_with("   trap") => open -= 1,
+                "" if line.contains("   call ") && line.contains(" -> 0 token=") => calls += 1,
+                _ => {}
             }
-            std::thread::sleep(Duration::from_millis(5));
         }
+        if begun > 0 && open == 0 && calls <= 0 {
+            return;
+        }
+        let limit = if begun > 0 || !pace.keeps { END_LIMIT } else { UNSEEN_LIMIT };
+        let left = limit.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        take_lines(envoy, log, left);
     }
 }
 

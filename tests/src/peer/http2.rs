@@ -2,29 +2,74 @@
 
 use super::client::{HOST, LEFT, STAY};
 use super::message::{CUT, Seen};
+use super::pace::Pace;
 use crate::row::{Leaves, Step};
 use anyhow::{Context, Result};
+use h2::client::SendRequest;
 use std::future::poll_fn;
+use std::io::Cursor;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 const LIMIT: Duration = Duration::from_secs(5);
-/// Between two pieces of a body, so that each arrives alone.
-const BETWEEN: Duration = Duration::from_millis(30);
 
-/// Sends the body piece by piece, the last frame ending the stream.
-pub(super) fn exchange(proxy: SocketAddr, step: &Step) -> Result<Seen> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        tokio::time::timeout(LIMIT, play(proxy, step)).await.context("no HTTP/2 answer in time")?
-    })
+/// What is sent.
+type Data = Cursor<Vec<u8>>;
+
+/// An open connection.
+pub(super) struct Http2 {
+    to: SocketAddr,
+    runtime: Runtime,
+    client: SendRequest<Data>,
+    driver: JoinHandle<Result<(), h2::Error>>,
 }
 
-async fn play(proxy: SocketAddr, step: &Step) -> Result<Seen> {
-    let stream = tokio::net::TcpStream::connect(proxy).await?;
-    stream.set_nodelay(true)?;
-    let (client, connection) = h2::client::handshake(stream).await?;
-    let driver = tokio::spawn(connection);
+impl Http2 {
+    /// Opens one.
+    pub(super) fn open(to: SocketAddr) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (client, driver) = runtime.block_on(async {
+            let opened = async {
+                let stream = tokio::net::TcpStream::connect(to).await?;
+                stream.set_nodelay(true)?;
+                let (client, connection) = h2::client::Builder::new().handshake::<_, Data>(stream).await?;
+                anyhow::Ok((client, tokio::spawn(connection)))
+            };
+            tokio::time::timeout(LIMIT, opened).await.context("no HTTP/2 connection in time")?
+        })?;
+        Ok(Self { to, runtime, client, driver })
+    }
+
+    /// It leads to this proxy and is open as far as one knows.
+    pub(super) fn leads_to(&self, proxy: SocketAddr) -> bool {
+        self.to == proxy && !self.driver.is_finished()
+    }
+
+    /// Sends the body piece by piece, the last frame ending the stream. Gives the connection back when it can
+    /// serve another exchange.
+    pub(super) fn exchange(self, step: &Step, pace: &Pace) -> Result<(Seen, Option<Self>)> {
+        let Self { to, runtime, client, driver } = self;
+        let played = async {
+            let (seen, client) = play(client, step, pace).await?;
+            if client.is_none() || !pace.keeps {
+                driver.abort();
+            }
+            anyhow::Ok((seen, client, driver))
+        };
+        let (seen, client, driver) = runtime.block_on(async {
+            tokio::time::timeout(LIMIT, played).await.context("no HTTP/2 answer in time")?
+        })?;
+        Ok((seen, client.map(|client| Self { to, runtime, client, driver })))
+    }
+}
+
+async fn play(
+    client: SendRequest<Data>,
+    step: &Step,
+    pace: &Pace,
+) -> Result<(Seen, Option<SendRequest<Data>>)> {
     let mut request = http::Request::builder()
         .version(http::Version::HTTP_2)
         .method(step.method())
@@ -38,12 +83,14 @@ async fn play(proxy: SocketAddr, step: &Step) -> Result<Seen> {
     let sent: Result<()> = async {
         for (i, piece) in step.body.iter().enumerate() {
             if i > 0 {
-                tokio::time::sleep(BETWEEN).await;
+                tokio::time::sleep(pace.between).await;
             }
-            body.send_data(piece.bytes().into(), bare && i + 1 == step.body.len())?;
+            body.send_data(Cursor::new(piece.bytes()), bare && i + 1 == step.body.len())?;
         }
         if !bare {
-            tokio::time::sleep(BETWEEN).await;
+            if !pace.keeps {
+                tokio::time::sleep(pace.between).await;
+            }
             let mut trailers = http::HeaderMap::new();
             for (name, value) in &step.trailers {
                 trailers.append(http::HeaderName::try_from(name)?, value.parse()?);
@@ -66,10 +113,9 @@ async fn play(proxy: SocketAddr, step: &Step) -> Result<Seen> {
         body.send_reset(h2::Reason::CANCEL);
         // Let it go out, on a connection that stays.
         tokio::time::sleep(STAY).await;
-        driver.abort();
-        return Ok(Seen { start: LEFT.into(), ..Seen::default() });
+        return Ok((Seen { start: LEFT.into(), ..Seen::default() }, None));
     }
-    let mut seen = Seen::default();
+    let (mut seen, mut whole) = (Seen::default(), false);
     match response.await {
         Ok(response) => {
             seen.start = response.status().as_u16().to_string();
@@ -77,6 +123,7 @@ async fn play(proxy: SocketAddr, step: &Step) -> Result<Seen> {
             for (name, value) in &head.headers {
                 seen.headers.push((name.to_string(), value.as_bytes().to_vec()));
             }
+            whole = true;
             while let Some(data) = poll_fn(|cx| body.poll_data(cx)).await {
                 match data {
                     Ok(data) => {
@@ -85,6 +132,7 @@ async fn play(proxy: SocketAddr, step: &Step) -> Result<Seen> {
                     }
                     Err(_) => {
                         seen.odd.push(CUT.into());
+                        whole = false;
                         break;
                     }
                 }
@@ -98,7 +146,8 @@ async fn play(proxy: SocketAddr, step: &Step) -> Result<Seen> {
         }
         Err(_) => seen.start = "closed without an answer".into(),
     }
-    seen.check_length();
-    driver.abort();
-    Ok(seen)
+    if step.method() != "HEAD" {
+        seen.check_length();
+    }
+    Ok((seen, Some(client).filter(|_| whole)))
 }

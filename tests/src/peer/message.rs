@@ -4,9 +4,6 @@ use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// Silence that ends a message: what comes later is no longer part of it.
-const QUIET: Duration = Duration::from_millis(40);
-
 /// A body without its end. Whether a peer sees a reset or silence depends on Envoy's timers.
 pub const CUT: &str = "the body has no end";
 
@@ -76,14 +73,20 @@ pub(crate) enum Ended {
     Nothing,
 }
 
-/// Reads one message. `first` bounds the wait for its first byte; a body that stops short is given up after
-/// `patience`. `bodiless` is true for messages that have none by rule.
-pub(crate) fn read(
-    stream: &mut TcpStream,
-    first: Duration,
-    patience: Duration,
-    bodiless: bool,
-) -> (Ended, Seen) {
+/// How long a reader waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// For the first byte.
+    pub(crate) first: Duration,
+    /// For more of a message that stops short.
+    pub(crate) patience: Duration,
+    /// For bytes beyond the end; with zero they are not looked for.
+    pub(crate) quiet: Duration,
+}
+
+/// Reads one message. `bodiless` is true for messages that have no body by rule.
+pub(crate) fn read(stream: &mut TcpStream, limits: Limits, bodiless: bool) -> (Ended, Seen) {
+    let Limits { first, patience, quiet } = limits;
     let mut bytes = Vec::new();
     let mut end = Instant::now() + first;
     let head = loop {
@@ -108,10 +111,12 @@ pub(crate) fn read(
         value("content-length").and_then(|v| String::from_utf8_lossy(&v).parse::<usize>().ok()).unwrap_or(0);
     // Cheap for most pieces: a body in chunks ends so, with or without trailers.
     let whole = |body: &[u8]| {
-        if chunked {
+        if bodiless {
+            true
+        } else if chunked {
             body.ends_with(b"\r\n\r\n") && unchunk(body).2
         } else {
-            bodiless || body.len() >= length
+            body.len() >= length
         }
     };
     let (mut complete, mut closed) = (true, false);
@@ -130,7 +135,7 @@ pub(crate) fn read(
         }
     }
     // More than was promised?
-    while !closed && matches!(more(stream, &mut body, QUIET), More::Bytes) {}
+    while !quiet.is_zero() && !closed && matches!(more(stream, &mut body, quiet), More::Bytes) {}
     if chunked {
         (seen.body, seen.trailers, _) = unchunk(&body);
     } else {

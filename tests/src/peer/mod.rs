@@ -5,12 +5,14 @@ mod client;
 mod grpc;
 mod http2;
 mod message;
+mod pace;
 mod tcp;
 mod upstream;
 
 pub(crate) use client::LEFT;
-pub use client::exchange;
+pub use client::{Client, exchange};
 pub use message::{CUT, Seen};
+pub use pace::{BRISK, CAREFUL, Pace};
 pub(crate) use tcp::BETWEEN;
 pub use tcp::{TcpUpstream, connection};
 pub(crate) use upstream::PAUSE;

@@ -1,7 +1,8 @@
 //! An upstream that answers as told.
 
 use super::grpc;
-use super::message::{Ended, Seen, read};
+use super::message::{Ended, Limits, Seen, read};
+use super::pace::{CAREFUL, Pace};
 use crate::row::{Answer, End};
 use anyhow::Result;
 use std::io::{Read, Write};
@@ -47,19 +48,27 @@ impl Upstream {
     /// # Errors
     /// When no port can be had.
     pub fn start(answers: Vec<Answer>) -> Result<Self> {
+        Self::start_at(CAREFUL, answers)
+    }
+
+    /// As [`Upstream::start`], at this pace.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_at(pace: Pace, answers: Vec<Answer>) -> Result<Self> {
         let http2 = answers.iter().any(|a| a.grpc.is_some());
-        Self::serving(answers, http2)
+        Self::serving(pace, answers, http2)
     }
 
     /// One that speaks HTTP/2 whatever it is told to answer.
     ///
     /// # Errors
     /// When no port can be had.
-    pub fn start_http2() -> Result<Self> {
-        Self::serving(Vec::new(), true)
+    pub fn start_http2(pace: Pace) -> Result<Self> {
+        Self::serving(pace, Vec::new(), true)
     }
 
-    fn serving(answers: Vec<Answer>, http2: bool) -> Result<Self> {
+    fn serving(pace: Pace, answers: Vec<Answer>, http2: bool) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let at = listener.local_addr()?;
         let plan = Arc::new(Mutex::new(Plan { answers, ..Plan::default() }));
@@ -67,9 +76,9 @@ impl Upstream {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let plan = Arc::clone(&shared);
-                std::thread::spawn(
-                    move || if http2 { grpc::serve(stream, &plan) } else { serve(stream, &plan) },
-                );
+                std::thread::spawn(move || {
+                    if http2 { grpc::serve(stream, &plan) } else { serve(stream, &plan, &pace) }
+                });
             }
         });
         Ok(Self { at, plan })
@@ -97,23 +106,24 @@ pub(super) fn lock(plan: &Mutex<Plan>) -> std::sync::MutexGuard<'_, Plan> {
     plan.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-fn serve(mut stream: TcpStream, plan: &Mutex<Plan>) {
+fn serve(mut stream: TcpStream, plan: &Mutex<Plan>, pace: &Pace) {
     // Without it the pieces of a body wait for each other.
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let limits = Limits { first: IDLE, patience: PATIENCE, quiet: pace.quiet };
     loop {
-        let (ended, seen) = read(&mut stream, IDLE, PATIENCE, false);
+        let (ended, seen) = read(&mut stream, limits, false);
         if ended != Ended::Message {
             return;
         }
         let (answer, _) = lock(plan).answer(seen);
         if answer.status == 101 {
-            upgraded(&mut stream, &answer, plan);
+            upgraded(&mut stream, &answer, plan, pace);
             return;
         }
         // A peer that left early is the row's business.
-        if !give(&mut stream, &answer).unwrap_or(false) {
+        if !give(&mut stream, &answer, pace).unwrap_or(false) {
             let _ = stream.shutdown(Shutdown::Both);
             return;
         }
@@ -121,7 +131,7 @@ fn serve(mut stream: TcpStream, plan: &Mutex<Plan>) {
 }
 
 /// Sends the answer; true when the connection can go on.
-fn give(stream: &mut TcpStream, answer: &Answer) -> std::io::Result<bool> {
+fn give(stream: &mut TcpStream, answer: &Answer, pace: &Pace) -> std::io::Result<bool> {
     std::thread::sleep(Duration::from_millis(answer.after));
     match answer.end {
         End::Reset => return Ok(false),
@@ -138,18 +148,20 @@ fn give(stream: &mut TcpStream, answer: &Answer) -> std::io::Result<bool> {
     bytes.extend_from_slice(b"\r\n");
     for (i, piece) in answer.body.iter().enumerate() {
         if i > 0 {
-            std::thread::sleep(Duration::from_millis(answer.between));
+            stream.write_all(&std::mem::take(&mut bytes))?;
+            let between = Duration::from_millis(answer.between);
+            std::thread::sleep(if pace.keeps { between.min(pace.between) } else { between });
         }
         bytes.extend_from_slice(&super::client::piece(piece, answer.chunked));
-        stream.write_all(&bytes)?;
-        bytes.clear();
         if answer.end == End::ResetMidBody {
+            stream.write_all(&bytes)?;
             std::thread::sleep(PAUSE);
             return Ok(false);
         }
     }
     if answer.chunked {
-        if !answer.body.is_empty() {
+        if !answer.body.is_empty() && !pace.keeps {
+            stream.write_all(&std::mem::take(&mut bytes))?;
             std::thread::sleep(PAUSE);
         }
         bytes.extend_from_slice(&super::client::last_chunk(&answer.trailers));
@@ -159,9 +171,9 @@ fn give(stream: &mut TcpStream, answer: &Answer) -> std::io::Result<bool> {
 }
 
 /// No longer HTTP: what comes belongs to the request, and is answered with the body.
-fn upgraded(stream: &mut TcpStream, answer: &Answer, plan: &Mutex<Plan>) {
+fn upgraded(stream: &mut TcpStream, answer: &Answer, plan: &Mutex<Plan>, pace: &Pace) {
     let head = Answer { body: Vec::new(), ..answer.clone() };
-    let _ = give(stream, &head);
+    let _ = give(stream, &head, pace);
     let mut buffer = [0; 1 << 10];
     let _ = stream.set_read_timeout(Some(PATIENCE));
     let mut pieces = answer.body.iter();

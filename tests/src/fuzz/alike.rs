@@ -1,0 +1,104 @@
+//! What is not compared between the two engines, each with its reason, and the comparison.
+//!
+//! Beside it there is what no row compares (`engine/observed.rs`). Only cases in which one proxy has played
+//! other cases before need [`NUMBERS`] and [`STARTS`]; a row that is played alone is compared without them.
+
+use crate::engine::Observed;
+use crate::lines;
+use crate::row::Row;
+
+/// Something that is not compared.
+pub struct Normalised {
+    /// What.
+    pub what: &'static str,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// All of it.
+pub const NORMALISED: &[Normalised] = &[
+    Normalised {
+        what: "tokens of calls and queues, numbers of metrics",
+        why: "they count on over all cases that a VM has played",
+    },
+    Normalised {
+        what: "lines of `conf`",
+        why: "the proxy started long before the case; a VM that is made anew starts in its next one",
+    },
+    Normalised {
+        what: "`transfer-encoding` in lists of response headers",
+        why: "Envoy takes it off before `proxy_on_log`, and the recording keeps it",
+    },
+    Normalised {
+        what: "what the upstream got of a request that it did not answer",
+        why: "how much of it had left when the proxy gave up is a matter of microseconds",
+    },
+];
+
+/// Codes of faults that end the comparison: Envoy crashes, hangs, or waits for its timers there, or what a
+/// peer gets is up to its patience (docs/envoy.md 2.15).
+pub const FOUND: [&str; 8] = [
+    "would-crash-envoy",
+    "would-duplicate",
+    "stuck",
+    "buffer-limit",
+    "body-length",
+    "not-supported",
+    "out-of-fuel",
+    "out-of-memory",
+];
+
+/// Over HTTP/2 this one ends it too: Envoy goes on with the body of a response whose headers it has replaced.
+const FOUND_HTTP2: &str = "bad-headers";
+
+/// The finding of our host because of which a row is not compared.
+pub fn found<'a>(row: &Row, host: &'a Observed) -> Option<&'a str> {
+    let replaced = row.exchanges.iter().zip(&host.client).any(|(step, got)| step.http2 && got.start == "502");
+    let ends = |code: &&str| FOUND.contains(code) || (replaced && *code == FOUND_HTTP2);
+    host.faults.iter().map(String::as_str).find(ends)
+}
+
+/// How the two differ, line by line (`-` Envoy, `+` our host), if they do.
+pub fn difference(host: &Observed, envoy: &Observed) -> Option<String> {
+    let (host, envoy) = (text(host, &host.whole), text(envoy, &host.whole));
+    (host != envoy).then(|| lines::difference(&envoy, &host))
+}
+
+/// What is compared: of the upstream, requests that are sure to have left as a whole.
+fn text(seen: &Observed, whole: &[bool]) -> String {
+    let mut seen = seen.clone();
+    let ends = seen.reached.iter().copied();
+    let parts = std::iter::once(0).chain(ends.clone()).zip(ends).zip(whole).filter(|(_, whole)| **whole);
+    let all = std::mem::take(&mut seen.upstream);
+    seen.upstream = parts.flat_map(|((from, to), _)| all[from..to].iter().cloned()).collect();
+    seen.log.retain(|line| !line.contains("/root conf"));
+    seen.log.iter_mut().for_each(|line| *line = without_numbers(line));
+    seen.text()
+}
+
+/// Blanks tokens and numbers in a line of the log.
+fn without_numbers(line: &str) -> String {
+    let mut line = line.replace(", transfer-encoding=chunked", "");
+    if let Some((before, rest)) = line.split_once(" token=") {
+        let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        line = format!("{before} token=…{rest}");
+    }
+    let gives = ["   mdef ", "   qreg ", "   qfind "].iter().any(|op| line.contains(op));
+    match line.split_once(" -> 0 ") {
+        Some((before, _)) if gives => format!("{before} -> 0 …"),
+        _ => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_count_on_are_blanked_and_others_stay() {
+        assert_eq!(without_numbers("a/1   mdef 0 k -> 0 12"), "a/1   mdef 0 k -> 0 …");
+        assert_eq!(without_numbers("a/1   mdef 9 k -> 2 0"), "a/1   mdef 9 k -> 2 0");
+        assert_eq!(without_numbers("a/root call token=8 headers=3"), "a/root call token=… headers=3");
+        assert_eq!(without_numbers("a/1   mget 4 -> 0 12"), "a/1   mget 4 -> 0 12");
+    }
+}

@@ -92,7 +92,7 @@ pub(super) fn get(call: &mut Call<'_, '_>, map: u32, key: u32, klen: u32, at: u3
     let name = view.read(key, klen)?;
     let Some(headers) = readable(desk, map) else {
         let seat = desk.stream.seats.get(desk.at.effective.filter).filter(|_| !desk.stream.tcp);
-        let logging = seat.is_some_and(|s| s.logging);
+        let logging = desk.at.effective.stream && seat.is_some_and(|s| s.logging);
         let status = if logging && map <= LAST_MAP { Status::NotFound } else { Status::BadArgument };
         return Err(Stop::Tell(status));
     };

@@ -159,8 +159,10 @@ fn shape(reply: &Reply, grpc: bool, head: bool, headers: &mut Headers) -> bool {
         for (name, value) in reply.headers.iter().filter(|(n, _)| extra(n)) {
             headers.push(name, value);
         }
-        if !typed {
-            headers.push(b"content-type", b"application/grpc");
+        // Where the filter's stood, or at the end.
+        match headers.position(b"content-type").filter(|_| typed) {
+            Some(at) => headers.set_value(at, b"application/grpc"),
+            None => headers.push(b"content-type", b"application/grpc"),
         }
         let status = if (0..=16).contains(&reply.grpc) { reply.grpc } else { grpc_of(reply.code) };
         // The filter's own wins.

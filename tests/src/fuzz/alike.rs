@@ -26,8 +26,8 @@ pub const NORMALISED: &[Normalised] = &[
         why: "the proxy started long before the case; a VM that is made anew starts in its next one",
     },
     Normalised {
-        what: "`transfer-encoding` in lists of response headers",
-        why: "Envoy takes it off before `proxy_on_log`, and the recording keeps it",
+        what: "`transfer-encoding` and `connection` in lists of response headers",
+        why: "before `proxy_on_log` Envoy takes the one off and puts the other in; they belong to a connection",
     },
     Normalised {
         what: "what the upstream got of a request that it did not answer",
@@ -78,7 +78,7 @@ fn text(seen: &Observed, whole: &[bool]) -> String {
 
 /// Blanks tokens and numbers in a line of the log.
 fn without_numbers(line: &str) -> String {
-    let mut line = line.replace(", transfer-encoding=chunked", "");
+    let mut line = line.replace(", transfer-encoding=chunked", "").replace(", connection=close", "");
     if let Some((before, rest)) = line.split_once(" token=") {
         let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
         line = format!("{before} token=…{rest}");

@@ -170,7 +170,7 @@ impl Script<'_> {
             "te" => &["trailers", "gzip"],
             _ => &[],
         };
-        if !own.is_empty() && self.dice.percent(90) {
+        if !own.is_empty() && (name.starts_with(':') || self.dice.percent(90)) {
             return self.dice.pick(own).to_owned();
         }
         let odd = self.dice.percent(10) && (map < 2 || !self.whom.http2);
@@ -330,6 +330,7 @@ impl Script<'_> {
             "rqh" => self.dice.weigh(&[(5, "reply"), (1, "close"), (2, "ret"), (1, "two")]),
             "rsh" if self.whom.http2 => self.dice.weigh(&[(1, "close"), (2, "ret")]),
             "rsh" => self.dice.weigh(&[(5, "reply"), (1, "close"), (2, "ret")]),
+            "rsb" | "rsb1" | "rsb2" if self.whom.http2 => self.dice.weigh(&[(1, "close"), (14, "ret")]),
             "rqb" | "rqb1" | "rqb2" | "rsb" | "rsb1" | "rsb2" => {
                 self.dice.weigh(&[(2, "reply"), (1, "close"), (14, "ret")])
             }

@@ -1,7 +1,7 @@
 //! What is not compared between the two engines, each with its reason, and the comparison.
 //!
-//! Beside it there is what no row compares (`engine/observed.rs`). Only cases in which one proxy has played
-//! other cases before need [`NUMBERS`] and [`STARTS`]; a row that is played alone is compared without them.
+//! Beside it there is what no row compares (`engine/observed.rs`). Numbers that
+//! count on matter only where one proxy has played other cases before.
 
 use crate::engine::Observed;
 use crate::lines;

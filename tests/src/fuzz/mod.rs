@@ -25,7 +25,7 @@ use crate::row::Row;
 use dice::Dice;
 use script::For;
 
-/// A case: a row, and the chain of [`kinds`] that it goes through.
+/// A case: a row, and the chain that it goes through.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// The chain's name.

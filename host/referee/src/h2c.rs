@@ -70,7 +70,12 @@ pub(crate) fn exchange(proxy: SocketAddr, request: &Request<'_>, board: &Board) 
                     (leave.settle)();
                     break match tokio::time::timeout(READ, &mut answer).await {
                         Ok(response) => Came { response, left: false },
-                        Err(_) => Came { response: None, left: true },
+                        Err(_) => {
+                            // It goes as clients go over HTTP/2: the connection stays until that is out.
+                            body.send_reset(Reason::CANCEL);
+                            tokio::time::sleep(LOOK).await;
+                            Came { response: None, left: true }
+                        }
                     };
                 }
                 (Err(_), None) if board.held() || over() => break Came::default(),

@@ -137,8 +137,11 @@ fn exchange(name: &str, row: &Row, step: &Step) -> Exchange {
         join_cookies(&mut headers);
     }
     headers.push(b"x-forwarded-proto", b"http");
-    let request =
-        Message { headers, body: body(&step.body, step.chunked), trailers: trailers(&step.trailers) };
+    let request = Message {
+        headers,
+        body: body(&step.body, step.chunked && !step.http2 && step.trailers.is_empty()),
+        trailers: trailers(&step.trailers),
+    };
     let response = match step.answer.end {
         End::Complete => {
             let mut message = message(&step.answer);
@@ -193,7 +196,11 @@ fn join_cookies(headers: &mut Headers) {
 fn message(answer: &row::Answer) -> Message {
     let mut headers: Headers = [(":status", answer.status.to_string())].into_iter().collect();
     headers.extend(answer.all_headers());
-    Message { headers, body: body(&answer.body, answer.chunked), trailers: trailers(&answer.trailers) }
+    Message {
+        headers,
+        body: body(&answer.body, answer.chunked && answer.trailers.is_empty()),
+        trailers: trailers(&answer.trailers),
+    }
 }
 
 fn trailers(fields: &[(String, String)]) -> Slot<Headers> {
@@ -203,10 +210,9 @@ fn trailers(fields: &[(String, String)]) -> Slot<Headers> {
 /// A large piece arrives in reads of this size, as off a socket.
 const READ: usize = 16 << 10;
 
-fn body(pieces: &[Piece], chunked: bool) -> Body {
+fn body(pieces: &[Piece], ends_alone: bool) -> Body {
     let (mut bytes, mut chunks) = (Vec::new(), Vec::new());
-    if chunked && pieces.is_empty() {
-        // The end comes alone.
+    if ends_alone && pieces.is_empty() {
         chunks.push(0);
     }
     for piece in pieces.iter().map(Piece::bytes) {

@@ -1,11 +1,13 @@
 //! Runs a filter natively against a proxy in memory: for unit tests of filters.
 //!
-//! Small on purpose: it knows phases, pause and resume, local replies and callouts, not Envoy's finer rules.
-//! What ships is tested as wasm, by `tamis test`. One [`Proxy`] at a time in a thread.
+//! It has Envoy's manners with headers and local replies, and phases, pause and resume, callouts, timers and shared
+//! data; of what a recording knows it has the properties that a test sets. A native run and a wasm run of one exchange
+//! give the same: `tests/tests/native.rs` holds that over all recorded traffic. What ships is tested as wasm, by
+//! `tamis test`. One [`Proxy`] at a time in a thread.
 //!
 //! ```
 //! use tamis_sdk::prelude::*;
-//! use tamis_sdk::testing::{Answer, Message, Proxy};
+//! use tamis_sdk::testing::{self, Answer, Message};
 //!
 //! struct Check;
 //!
@@ -24,132 +26,48 @@
 //!     }
 //! }
 //!
-//! let mut proxy = Proxy::start::<Check>("")?.service(|_, _| Answer::Timeout);
+//! // Scripted callouts: by cluster and message.
+//! let mut proxy = testing::run::<Check>("").service(|_, message| match message.text("x-user") {
+//!     _ if message.text(":path").as_deref() != Some("/check") => Answer::Reset,
+//!     None => Answer::Timeout,
+//!     Some(_) => Answer::Reply(Message::response(200)),
+//! });
 //! let played = proxy.play(Message::get("/"));
-//! assert_eq!(played.reply.map(|reply| reply.status()), Some(403));
+//! assert_eq!(played.to_client().status(), 403);
 //! assert_eq!(played.upstream, None);
-//! # Ok::<(), String>(())
+//! assert_eq!(played.callouts[0].cluster, "idp");
 //! ```
+//!
+//! Time stands still unless a test moves it, and randomness is that of a seed: see [`Setup`].
 
 use crate::exchange::Exchange;
 use crate::filter::{Filter, Make, make};
-use crate::host::{World, world};
+use crate::host::{World, settled, world};
 use crate::metrics;
 use crate::others::{self, Event};
 use crate::root::RootState;
 use crate::{AccessLog, TcpFilter, access_log, tasks, tcp};
-mod services;
-
-pub use services::{Answer, GrpcAnswer};
+use local::Asked;
+use pour::{REQUEST, RESPONSE, pour};
 use std::rc::Rc;
 use std::time::Duration;
 use tamis_abi::{Action, BufferType, LogLevel, MapType, Status, StreamType};
 
 mod connection;
+mod local;
+mod message;
+mod pour;
+mod services;
+mod setup;
 
 pub use connection::{Act, PlayedConnection};
+pub use message::{Called, Message, Played};
+pub use services::{Answer, GrpcAnswer};
+pub use setup::{Setup, run};
 
 const ROOT: u32 = 1;
 
-/// A request or response.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Message {
-    /// Headers in order, pseudo headers among them.
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The body; sent in one piece.
-    pub body: Vec<u8>,
-    /// Trailers, which follow a body.
-    pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-impl Message {
-    /// A `GET` of a path at `example.test`.
-    pub fn get(path: &str) -> Self {
-        Self::request("GET", path)
-    }
-
-    /// A request.
-    pub fn request(method: &str, path: &str) -> Self {
-        Self::default()
-            .header(":authority", "example.test")
-            .header(":path", path)
-            .header(":method", method)
-            .header(":scheme", "http")
-    }
-
-    /// A response.
-    pub fn response(status: u16) -> Self {
-        Self::default().header(":status", status.to_string())
-    }
-
-    /// One more header, as it is.
-    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
-        self
-    }
-
-    /// The body. No `content-length` is added.
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
-        self
-    }
-
-    /// One more trailer, as it is.
-    pub fn trailer(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.trailers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
-        self
-    }
-
-    fn is_bodiless(&self) -> bool {
-        self.body.is_empty() && self.trailers.is_empty()
-    }
-
-    /// All values of a header, as text where they are, joined with `, `. `None` when there is none.
-    pub fn text(&self, name: &str) -> Option<String> {
-        let values: Vec<_> = self
-            .headers
-            .iter()
-            .filter(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| String::from_utf8_lossy(value))
-            .collect();
-        if values.is_empty() { None } else { Some(values.join(", ")) }
-    }
-
-    /// `:status` of a response; 0 when there is none.
-    pub fn status(&self) -> u16 {
-        self.text(":status").and_then(|text| text.parse().ok()).unwrap_or(0)
-    }
-}
-
-/// What one exchange came to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Played {
-    /// What the upstream got, if anything.
-    pub upstream: Option<Message>,
-    /// What the client got; `None` when it still waits.
-    pub reply: Option<Message>,
-    /// `grpc-status` given with a reply of the filter, -1 for "from the HTTP status".
-    pub grpc_status: Option<i32>,
-    /// Why, as the filter's reply said.
-    pub details: Option<String>,
-    /// Callouts in order.
-    pub callouts: Vec<Called>,
-    /// Lines in the log.
-    pub logs: Vec<(LogLevel, String)>,
-}
-
-/// A callout that the filter made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Called {
-    /// The cluster.
-    pub cluster: String,
-    /// What was sent.
-    pub message: Message,
-    /// How long the answer may take.
-    pub timeout: Duration,
-}
-
-type Upstream = Box<dyn FnMut(&Message) -> Message>;
+type Upstream = Box<dyn FnMut(&Message) -> Option<Message>>;
 type Service = Box<dyn FnMut(&str, &Message) -> Answer>;
 
 /// A proxy in memory with one filter.
@@ -168,7 +86,7 @@ impl Proxy {
     /// # Errors
     /// The log line with which the filter refuses to start.
     pub fn start<F: Filter>(config: &str) -> Result<Self, String> {
-        Self::start_with(make::<F>, config)
+        Setup::default().start::<F>(config)
     }
 
     /// As [`start`](Self::start), for a filter of connections; [`play_connection`](Self::play_connection) plays them.
@@ -176,7 +94,7 @@ impl Proxy {
     /// # Errors
     /// As there.
     pub fn start_tcp<T: TcpFilter>(config: &str) -> Result<Self, String> {
-        Self::start_with(tcp::make::<T>, config)
+        Setup::default().start_with(tcp::make::<T>, config)
     }
 
     /// As [`start`](Self::start), for an access log: exchanges pass and are logged.
@@ -184,35 +102,15 @@ impl Proxy {
     /// # Errors
     /// As there.
     pub fn start_log<L: AccessLog>(config: &str) -> Result<Self, String> {
-        Self::start_with(access_log::make::<L>, config)
+        Setup::default().start_with(access_log::make::<L>, config)
     }
 
-    fn start_with(make: Make, config: &str) -> Result<Self, String> {
-        world(|w| {
-            *w = World { live: vec![ROOT], ..World::default() };
-            w.buffers.insert(BufferType::PluginConfiguration, config.as_bytes().to_vec());
-        });
-        metrics::forget();
-        let root = RootState::new(ROOT, make);
-        let mut proxy = Self {
-            root: root.clone(),
-            streams: ROOT,
-            upstream: Box::new(|_| Message::response(200)),
-            service: Box::new(|_, _| Answer::Silence),
-            patience: Duration::ZERO,
-        };
-        let good = root.configure(config.len());
-        world(|w| w.buffers.remove(&BufferType::PluginConfiguration));
-        if !good {
-            return Err(world(|w| w.logs.pop()).map(|(_, line)| line).unwrap_or_default());
-        }
-        proxy.answer_callouts(&mut Played::default());
-        Ok(proxy)
-    }
-
-    /// Says how the upstream answers.
-    pub fn upstream(mut self, upstream: impl FnMut(&Message) -> Message + 'static) -> Self {
-        self.upstream = Box::new(upstream);
+    /// Says how the upstream answers; with `None` it does not.
+    pub fn upstream<R: Into<Option<Message>>>(
+        mut self,
+        mut upstream: impl FnMut(&Message) -> R + 'static,
+    ) -> Self {
+        self.upstream = Box::new(move |request| upstream(request).into());
         self
     }
 
@@ -243,6 +141,11 @@ impl Proxy {
     pub fn property(self, path: &[&str], value: impl AsRef<[u8]>) -> Self {
         world(|w| w.properties.insert(path.join("\0").into_bytes(), value.as_ref().to_vec()));
         self
+    }
+
+    /// What the wall clock shows: time since 1970-01-01 UTC.
+    pub fn now(&self) -> Duration {
+        world(|w| w.wall + w.now)
     }
 
     /// Lets time pass; timers run.
@@ -294,11 +197,12 @@ impl Proxy {
             return self.play_logged(id, request);
         }
         let exchange = Exchange::new(id, &self.root);
+        let asked = Asked::by(&request);
         let answer = match self.send_up(&exchange, request, &mut played) {
             Some(sent) => {
                 let response = (self.upstream)(&sent);
                 played.upstream = Some(sent);
-                self.send_down(&exchange, response, &mut played)
+                response.and_then(|response| self.send_down(&exchange, asked, response, &mut played))
             }
             None => None,
         };
@@ -306,9 +210,9 @@ impl Proxy {
         played.reply = match replied {
             Some(reply) => {
                 played.grpc_status = Some(reply.grpc);
-                played.details = Some(String::from_utf8_lossy(&reply.details).into_owned());
-                let mut message = Message::response(u16::try_from(reply.code).unwrap_or(0)).body(reply.body);
-                message.headers.extend(reply.headers);
+                let details = String::from_utf8_lossy(&reply.details);
+                played.details = Some(details.replace(|c: char| c.is_ascii_whitespace(), "_"));
+                let message = local::shape(reply, asked);
                 // Our own reply passes the response callbacks of Envoy; the filter must not touch it.
                 Some(self.phase(&exchange, message))
             }
@@ -329,13 +233,15 @@ impl Proxy {
         let reply = (self.upstream)(&request);
         world(|w| {
             w.maps.insert(MapType::HttpRequestHeaders, request.headers.clone());
-            w.maps.insert(MapType::HttpResponseHeaders, reply.headers.clone());
-            w.maps.insert(MapType::HttpResponseTrailers, reply.trailers.clone());
+            if let Some(reply) = &reply {
+                w.maps.insert(MapType::HttpResponseHeaders, reply.headers.clone());
+                w.maps.insert(MapType::HttpResponseTrailers, reply.trailers.clone());
+            }
         });
         others::tell(id, Event::Log(None));
         world(|w| w.maps.clear());
         others::tell(id, Event::Done);
-        let mut played = Played { upstream: Some(request), reply: Some(reply), ..Played::default() };
+        let mut played = Played { upstream: Some(request), reply, ..Played::default() };
         self.answer_callouts(&mut played);
         world(|w| {
             w.live.retain(|known| *known != id);
@@ -348,6 +254,7 @@ impl Proxy {
     fn send_up(&mut self, exchange: &Rc<Exchange>, request: Message, played: &mut Played) -> Option<Message> {
         let bodiless = request.is_bodiless();
         let Message { headers, body, trailers } = request;
+        let headers = settled(MapType::HttpRequestHeaders, headers);
         world(|w| w.maps.insert(MapType::HttpRequestHeaders, headers));
         let action = exchange.request_headers(bodiless);
         let on = self.settle(action, StreamType::Request, played);
@@ -363,11 +270,16 @@ impl Proxy {
     fn send_down(
         &mut self,
         exchange: &Rc<Exchange>,
-        response: Message,
+        asked: Asked,
+        mut response: Message,
         played: &mut Played,
     ) -> Option<Message> {
+        if asked.gets_no_body(&response) {
+            response.body.clear();
+        }
         let bodiless = response.is_bodiless();
         let Message { headers, body, trailers } = response;
+        let headers = settled(MapType::HttpResponseHeaders, headers);
         world(|w| w.maps.insert(MapType::HttpResponseHeaders, headers));
         let action = exchange.response_headers(bodiless);
         let on = self.settle(action, StreamType::Response, played);
@@ -408,59 +320,6 @@ impl Drop for Proxy {
         self.root.end();
         tasks::forget(ROOT);
     }
-}
-
-/// One direction of bodies.
-struct Direction {
-    buffer: BufferType,
-    map: MapType,
-    body: fn(&Exchange, usize, bool) -> Action,
-    trailers: fn(&Exchange) -> Action,
-}
-
-const REQUEST: Direction = Direction {
-    buffer: BufferType::HttpRequestBody,
-    map: MapType::HttpRequestTrailers,
-    body: Exchange::request_body,
-    trailers: Exchange::request_trailers,
-};
-
-const RESPONSE: Direction = Direction {
-    buffer: BufferType::HttpResponseBody,
-    map: MapType::HttpResponseTrailers,
-    body: Exchange::response_body,
-    trailers: Exchange::response_trailers,
-};
-
-/// A body's way through: one piece, then the empty last one of HTTP/1 (docs/envoy.md 2.2) or trailers.
-fn pour(exchange: &Exchange, direction: &Direction, message: &mut Message) {
-    let trailers = !message.trailers.is_empty();
-    let body = std::mem::take(&mut message.body);
-    if body.is_empty() && !trailers {
-        return;
-    }
-    let mut out = Vec::new();
-    let mut held = body;
-    for last in [false, true] {
-        let size = held.len();
-        world(|w| w.buffers.insert(direction.buffer, std::mem::take(&mut held)));
-        let action = match (last, trailers) {
-            (true, true) => {
-                world(|w| w.maps.insert(direction.map, std::mem::take(&mut message.trailers)));
-                let action = (direction.trailers)(exchange);
-                message.trailers = world(|w| w.maps.remove(&direction.map)).unwrap_or_default();
-                action
-            }
-            _ => (direction.body)(exchange, size, last),
-        };
-        let after = world(|w| w.buffers.remove(&direction.buffer)).unwrap_or_default();
-        if action == Action::Continue {
-            out.extend(after);
-        } else {
-            held = after;
-        }
-    }
-    message.body = out;
 }
 
 /// A host with nothing in it, in this thread: for tests of parts that need no proxy.

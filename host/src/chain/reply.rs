@@ -2,6 +2,7 @@
 
 use super::{BodyView, Dir, Gate, Play, RESPONSE_HEADERS};
 use crate::FailurePolicy;
+use tamis_abi::grpc_of_http;
 use tamis_traffic::{FaultKind, Headers, Message, Outcome};
 
 /// A local reply.
@@ -164,7 +165,7 @@ fn shape(reply: &Reply, grpc: bool, head: bool, headers: &mut Headers) -> bool {
             Some(at) => headers.set_value(at, b"application/grpc"),
             None => headers.push(b"content-type", b"application/grpc"),
         }
-        let status = if (0..=16).contains(&reply.grpc) { reply.grpc } else { grpc_of(reply.code) };
+        let status = if (0..=16).contains(&reply.grpc) { reply.grpc } else { grpc_of_http(reply.code) };
         // The filter's own wins.
         if headers.get(b"grpc-status").is_none() {
             headers.push(b"grpc-status", status.to_string().as_bytes());
@@ -188,18 +189,6 @@ fn shape(reply: &Reply, grpc: bool, head: bool, headers: &mut Headers) -> bool {
         headers.push(b"content-type", b"text/plain");
     }
     !head
-}
-
-/// The standard table from HTTP codes to gRPC statuses.
-fn grpc_of(code: u32) -> i32 {
-    match code {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502 | 503 | 504 => 14,
-        _ => 2,
-    }
 }
 
 /// `grpc-message` is percent-encoded (gRPC over HTTP/2, "Responses").

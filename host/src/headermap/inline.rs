@@ -2,6 +2,7 @@
 
 use super::MapKind;
 use super::words::Word;
+use tamis_abi::one_slot;
 
 /// True when a second value of this lower-case name joins the first.
 pub(super) fn is_inline(kind: MapKind, name: &[u8]) -> bool {
@@ -68,114 +69,11 @@ impl<const N: usize> Table<N> {
     }
 }
 
-static RESPONSE_TRAILERS: Table<2> = Table::new(["grpc-status", "grpc-message"]);
+static RESPONSE_TRAILERS: Table<2> = Table::new(one_slot::RESPONSE_TRAILERS);
 
-static REQUEST: Table<65> = Table::new([
-    "te",
-    "via",
-    ":path",
-    "accept",
-    "expect",
-    "origin",
-    "pragma",
-    ":method",
-    ":scheme",
-    "referer",
-    "upgrade",
-    "cdn-loop",
-    "if-match",
-    "if-range",
-    ":protocol",
-    ":authority",
-    "connection",
-    "keep-alive",
-    "user-agent",
-    "content-type",
-    "grpc-timeout",
-    "proxy-status",
-    "x-request-id",
-    "authorization",
-    "cache-control",
-    "if-none-match",
-    "content-length",
-    "accept-encoding",
-    "x-envoy-ip-tags",
-    "x-forwarded-for",
-    "content-encoding",
-    "proxy-connection",
-    "x-envoy-internal",
-    "x-envoy-retry-on",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "if-modified-since",
-    "transfer-encoding",
-    "x-client-trace-id",
-    "x-forwarded-proto",
-    "if-unmodified-since",
-    "x-envoy-force-trace",
-    "x-envoy-max-retries",
-    "grpc-accept-encoding",
-    "x-envoy-original-url",
-    "x-envoy-attempt-count",
-    "x-envoy-original-path",
-    "x-envoy-retry-grpc-on",
-    "x-forwarded-client-cert",
-    "x-envoy-external-address",
-    "x-envoy-is-timeout-retry",
-    "x-envoy-decorator-operation",
-    "access-control-request-method",
-    "access-control-request-headers",
-    "x-envoy-expected-rq-timeout-ms",
-    "x-envoy-retriable-header-names",
-    "x-envoy-retriable-status-codes",
-    "x-envoy-upstream-alt-stat-name",
-    "x-envoy-upstream-rq-timeout-ms",
-    "x-envoy-downstream-service-node",
-    "x-envoy-hedge-on-per-try-timeout",
-    "x-envoy-downstream-service-cluster",
-    "x-envoy-upstream-stream-duration-ms",
-    "access-control-request-private-network",
-    "x-envoy-upstream-rq-per-try-timeout-ms",
-]);
+static REQUEST: Table<65> = Table::new(one_slot::REQUEST);
 
-static RESPONSE: Table<36> = Table::new([
-    "age",
-    "via",
-    "date",
-    "etag",
-    "vary",
-    "server",
-    ":status",
-    "upgrade",
-    "location",
-    "connection",
-    "keep-alive",
-    "grpc-status",
-    "content-type",
-    "grpc-message",
-    "proxy-status",
-    "x-request-id",
-    "cache-control",
-    "last-modified",
-    "content-length",
-    "content-encoding",
-    "proxy-connection",
-    "x-envoy-degraded",
-    "transfer-encoding",
-    "x-envoy-ratelimited",
-    "x-envoy-attempt-count",
-    "access-control-max-age",
-    "x-envoy-upstream-canary",
-    "access-control-allow-origin",
-    "x-envoy-decorator-operation",
-    "access-control-allow-headers",
-    "access-control-allow-methods",
-    "access-control-expose-headers",
-    "x-envoy-upstream-service-time",
-    "access-control-allow-credentials",
-    "x-envoy-immediate-health-check-fail",
-    "x-envoy-upstream-healthchecked-cluster",
-]);
+static RESPONSE: Table<36> = Table::new(one_slot::RESPONSE);
 
 #[cfg(test)]
 mod tests {

@@ -7,10 +7,11 @@
 mod callbacks;
 mod functions;
 mod numbers;
+pub mod one_slot;
 pub mod pairs;
 
 pub use callbacks::{CALLBACKS, Callback};
 pub use functions::{FUNCTIONS, Function, Wasm, function};
 pub use numbers::{
-    AbiVersion, Action, BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType,
+    AbiVersion, Action, BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType, grpc_of_http,
 };

@@ -218,3 +218,15 @@ impl core::fmt::Display for AbiVersion {
         f.write_str(self.name())
     }
 }
+
+/// The gRPC status that Envoy makes of an HTTP status, in a local reply without one (the standard table of gRPC).
+pub const fn grpc_of_http(code: u32) -> i32 {
+    match code {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    }
+}

@@ -7,9 +7,13 @@ use std::time::Duration;
 use tamis_abi::{BufferType, LogLevel, MapType, MetricType, Status, StreamType, pairs};
 
 mod kinds;
+mod maps;
+mod random;
 mod services;
 
 pub(crate) use kinds::*;
+pub(crate) use maps::*;
+pub(crate) use random::Random;
 pub(crate) use services::*;
 
 type Result<T> = std::result::Result<T, Status>;
@@ -68,6 +72,9 @@ pub(crate) struct World {
     pub(crate) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     pub(crate) metrics: Vec<(MetricType, String, u64)>,
     pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What the wall clock showed at the start.
+    pub(crate) wall: Duration,
+    /// Since the start.
     pub(crate) now: Duration,
     pub(crate) tick_ms: u32,
     /// When the timer runs next.
@@ -90,7 +97,7 @@ pub(crate) struct World {
     pub(crate) foreign: BTreeMap<String, Foreign>,
     pub(crate) versions: u32,
     pub(crate) tokens: u32,
-    pub(crate) random: u64,
+    pub(crate) random: Random,
 }
 
 thread_local! {
@@ -100,10 +107,6 @@ thread_local! {
 /// Looks into the host or changes it.
 pub(crate) fn world<T>(f: impl FnOnce(&mut World) -> T) -> T {
     WORLD.with_borrow_mut(f)
-}
-
-fn map<T>(kind: MapType, f: impl FnOnce(&mut Pairs) -> T) -> Result<T> {
-    world(|w| w.maps.get_mut(&kind).map(f).ok_or(Status::BadArgument))
 }
 
 /// Encodes as a host does.
@@ -119,36 +122,12 @@ fn decode(bytes: &[u8]) -> Pairs {
     list.unwrap_or_default()
 }
 
-fn key(kind: MapType, name: &[u8]) -> Vec<u8> {
-    let name = name.to_ascii_lowercase();
-    if kind == MapType::HttpRequestHeaders && name == b"host" { b":authority".to_vec() } else { name }
-}
-
 pub(crate) fn log(level: LogLevel, text: &str) {
     world(|w| w.logs.push((level, text.to_owned())));
 }
 
 pub(crate) fn log_level() -> LogLevel {
     LogLevel::Trace
-}
-
-/// An unavailable map is empty, not an error (docs/envoy.md 1.2).
-pub(crate) fn header_pairs(kind: MapType) -> Result<Vec<u8>> {
-    Ok(map(kind, |list| encode(list)).unwrap_or_default())
-}
-
-pub(crate) fn header_add(kind: MapType, name: &[u8], value: &[u8]) -> Result<()> {
-    map(kind, |list| list.push((key(kind, name), value.to_vec())))
-}
-
-pub(crate) fn header_replace(kind: MapType, name: &[u8], value: &[u8]) -> Result<()> {
-    header_remove(kind, name)?;
-    header_add(kind, name, value)
-}
-
-pub(crate) fn header_remove(kind: MapType, name: &[u8]) -> Result<()> {
-    let name = key(kind, name);
-    map(kind, |list| list.retain(|(known, _)| *known != name))
 }
 
 pub(crate) fn buffer_size(kind: BufferType) -> Result<usize> {
@@ -204,7 +183,7 @@ pub(crate) fn mark_response_trailers() {}
 pub(crate) fn route_callouts(_root: u32) {}
 
 pub(crate) fn http_call(cluster: &str, headers: &[u8], body: &[u8], timeout: Duration) -> Result<u32> {
-    let headers = decode(headers);
+    let headers = settled(MapType::HttpRequestHeaders, decode(headers));
     world(|w| {
         if w.clusters.as_ref().is_some_and(|known| !known.iter().any(|name| name == cluster)) {
             return Err(Status::BadArgument);
@@ -299,24 +278,21 @@ pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Result<()> {
 }
 
 pub(crate) fn wall_nanos() -> Result<u64> {
-    u64::try_from(world(|w| w.now).as_nanos()).map_err(|_| Status::InternalFailure)
+    nanos(world(|w| w.wall + w.now))
 }
 
+/// An hour at the start, so that a filter which counts back from now does not end below zero.
 pub(crate) fn monotonic_nanos() -> Result<u64> {
-    wall_nanos()
+    nanos(world(|w| Duration::from_secs(3600) + w.now))
 }
 
-/// The same bytes in each run (a counter through the finaliser of SplitMix64).
+fn nanos(time: Duration) -> Result<u64> {
+    u64::try_from(time.as_nanos()).map_err(|_| Status::InternalFailure)
+}
+
+/// The same bytes in each run.
 pub(crate) fn random(out: &mut [u8]) -> Result<()> {
-    for piece in out.chunks_mut(8) {
-        let mut z = world(|w| {
-            w.random = w.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            w.random
-        });
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        piece.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..piece.len()]);
-    }
+    world(|w| w.random.fill(out));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Called, Message, Played, Proxy, ROOT};
 use crate::events::{self, GrpcEvent, HttpEvent};
-use crate::host::{CallKind, Pairs, SentCall, world};
+use crate::host::{CallKind, Pairs, SentCall, settled, world};
 use tamis_abi::{BufferType, MapType};
 
 /// How often callouts and queues may follow one another within one exchange, so that a filter that calls for ever ends.
@@ -112,9 +112,10 @@ impl Proxy {
 }
 
 fn reply(token: u32, reply: Message) {
-    let (headers, size) = (reply.headers.len(), reply.body.len());
+    let fields = settled(MapType::HttpCallResponseHeaders, reply.headers);
+    let (headers, size) = (fields.len(), reply.body.len());
     world(|w| {
-        w.maps.insert(MapType::HttpCallResponseHeaders, reply.headers);
+        w.maps.insert(MapType::HttpCallResponseHeaders, fields);
         w.maps.insert(MapType::HttpCallResponseTrailers, Pairs::new());
         w.buffers.insert(BufferType::HttpCallResponseBody, reply.body);
     });

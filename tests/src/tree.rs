@@ -27,3 +27,17 @@ pub fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found.sort();
     found
 }
+
+/// All recordings of `tests/captures`, sorted; the other files there are no captures.
+///
+/// # Panics
+/// When there are fewer than there should be.
+pub fn captures() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join("tests/captures")).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    let other = ["README.md", "test-only-jwks.json", "oddities-client.jsonl.gz"];
+    found.retain(|path| !other.iter().any(|name| path.ends_with(name)));
+    found.sort();
+    assert!(found.len() >= 15, "only {} captures were found", found.len());
+    found
+}

@@ -2,7 +2,6 @@
 //! they do not do alike is a bug of the test host, or belongs into `tamis_referee::alike`.
 
 use anyhow::{Context, Result};
-use std::path::PathBuf;
 use tamis_host::{Engine, EngineOptions, FilterSpec, Module, Stage};
 use tamis_referee::{Chain, Filter, Referee, alike};
 use tamis_tests::artifact::{self, WASI};
@@ -18,17 +17,6 @@ const LIMIT: usize = 150;
 
 /// Differences that are shown.
 const SHOWN: usize = 20;
-
-/// All recordings; the other files in the folder are no captures.
-fn captures() -> Vec<PathBuf> {
-    let folder = tree::root().join("tests/captures");
-    let mut found: Vec<PathBuf> =
-        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    let other = ["README.md", "test-only-jwks.json", "oddities-client.jsonl.gz"];
-    found.retain(|path| !other.iter().any(|name| path.ends_with(name)));
-    found.sort();
-    found
-}
 
 struct Both {
     stage: Stage,
@@ -54,8 +42,7 @@ fn both() -> Result<Both> {
 #[test]
 fn every_capture_is_played_alike_by_both_engines() -> Result<()> {
     let mut both = both()?;
-    let captures = captures();
-    assert!(captures.len() >= 15, "only {} captures were found", captures.len());
+    let captures = tree::captures();
     let (mut played, mut answered, mut differing, mut told) = (0, 0, 0, Vec::new());
     for path in &captures {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

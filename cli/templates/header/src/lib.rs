@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused() {
-        let error = serde_json::from_str::<Config>(r#"{"header": "a", "value": "b", "vaule": "c"}"#).unwrap_err();
+        let error =
+            serde_json::from_str::<Config>(r#"{"header": "a", "value": "b", "vaule": "c"}"#).unwrap_err();
         assert!(error.to_string().contains("vaule"), "{error}");
     }
 }

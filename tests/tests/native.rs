@@ -203,7 +203,7 @@ fn header_routing_natively_is_the_one_in_wasm() -> Result<()> {
             }
         ]
     });
-    holds(&play_all::<Native>(&wasm, &config)?, 50, 1000)
+    holds(&play_all::<Native>(&wasm, &config)?, 40, 1000)
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! What is sent, and what came of it.
 
+use std::fmt;
 use std::time::Duration;
 use tamis_abi::LogLevel;
 
 /// A request or response.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Message {
     /// Headers in order, pseudo headers among them.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
@@ -70,6 +71,20 @@ impl Message {
     /// `:status` of a response; 0 when there is none.
     pub fn status(&self) -> u16 {
         self.text(":status").and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// Readable in a failed assertion: fields as `name: value`, bytes that are no text escaped.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let field =
+            |(name, value): &(Vec<u8>, Vec<u8>)| format!("{}: {}", name.escape_ascii(), value.escape_ascii());
+        let fields = |list: &[_]| list.iter().map(field).collect::<Vec<_>>();
+        f.debug_struct("Message")
+            .field("headers", &fields(&self.headers))
+            .field("body", &format_args!("\"{}\"", self.body.escape_ascii()))
+            .field("trailers", &fields(&self.trailers))
+            .finish()
     }
 }
 

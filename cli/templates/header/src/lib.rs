@@ -41,6 +41,15 @@ export!(Header);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tamis_sdk::testing::{self, Message};
+
+    #[test]
+    fn a_request_is_stamped_and_its_response_is_marked() {
+        let played = testing::run::<Header>(r#"{"header": "x-stamp", "value": "blue"}"#)
+            .play(Message::get("/").header("x-stamp", "red"));
+        assert_eq!(played.to_upstream().text("x-stamp").as_deref(), Some("blue"));
+        assert_eq!(played.to_client().text("x-filtered-by").as_deref(), Some("tamis-template-header"));
+    }
 
     #[test]
     fn the_shipped_configuration_is_a_configuration() {

@@ -41,7 +41,7 @@
 //! Time stands still unless a test moves it, and randomness is that of a seed: see [`Setup`].
 
 use crate::exchange::Exchange;
-use crate::filter::{Filter, Make, make};
+use crate::filter::Filter;
 use crate::host::{World, settled, world};
 use crate::metrics;
 use crate::others::{self, Event};
@@ -51,7 +51,7 @@ use local::Asked;
 use pour::{REQUEST, RESPONSE, pour};
 use std::rc::Rc;
 use std::time::Duration;
-use tamis_abi::{Action, BufferType, LogLevel, MapType, Status, StreamType};
+use tamis_abi::{Action, LogLevel, MapType, Status, StreamType};
 
 mod connection;
 mod local;

@@ -19,8 +19,6 @@ use tamis_traffic::{Exchange, LogLevel, Outcome, Playback};
 #[path = "../../cli/templates/header/src/lib.rs"]
 mod header;
 
-/// Exchanges of one capture: enough to see each kind of call, few enough to be played in seconds.
-const LIMIT: usize = 400;
 /// Differences that are shown.
 const SHOWN: usize = 5;
 const SEED: u64 = 7;
@@ -52,10 +50,8 @@ fn play_all<F: Filter>(wasm: &Path, config: &Value) -> Result<Tally> {
         let mut both = Both { stage: stage.build()?, proxy: start::<F>(&config)?, begun: false };
         let mut reader = read::open(std::slice::from_ref(capture), &ReadOptions::default())?;
         let mut exchange = Exchange::default();
-        let mut left = LIMIT;
-        while left > 0 && reader.next(&mut exchange)? {
+        while reader.next(&mut exchange)? {
             if exchange.request.is_some() && exchange.events.is_none() {
-                left -= 1;
                 let place = format!("{} #{}", capture.display(), exchange.place.number);
                 both = both.play(&exchange, &place, &mut tally);
             }

@@ -1,7 +1,7 @@
 //! Wasm packages of this repository, built when a test asks for them.
 
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tamis_cli::build::{LINK_ARGUMENTS, link};
 
@@ -18,8 +18,12 @@ const PROFILE: &str = "filter";
 /// # Errors
 /// As [`module`].
 pub fn shipped(package: &str, target: &str) -> Result<PathBuf> {
-    let plain = unlinked(package, target)?;
-    let linked = link(&std::fs::read(&plain)?)?.wasm;
+    linked(&unlinked(package, target)?)
+}
+
+/// What `tamis build` ships of a module that was built for it, beside it.
+fn linked(plain: &Path) -> Result<PathBuf> {
+    let linked = link(&std::fs::read(plain)?)?.wasm;
     let path = plain.with_extension("linked.wasm");
     // Whole or not at all: several tests may want it at once.
     let made = tempfile::NamedTempFile::new_in(target_folder()?)?;
@@ -33,7 +37,23 @@ pub fn shipped(package: &str, target: &str) -> Result<PathBuf> {
 /// # Errors
 /// When the package does not build; a missing target is the likely reason, and the message says what to run.
 pub fn module(package: &str, target: &str) -> Result<PathBuf> {
-    cargo_build(package, target, &[])
+    cargo_build(package, None, target, &[])
+}
+
+/// A filter of docs/migration.md on the bare crate, for [`WASI`]: an example of `tamis-migration-raw`.
+///
+/// # Errors
+/// As [`module`].
+pub fn raw_example(name: &str) -> Result<PathBuf> {
+    cargo_build("tamis-migration-raw", Some(&format!("raw-{name}")), WASI, &[])
+}
+
+/// Its twin on the sdk, as `tamis build` makes it: an example of `tamis-migration-ours`.
+///
+/// # Errors
+/// As [`module`].
+pub fn our_example(name: &str) -> Result<PathBuf> {
+    linked(&cargo_build("tamis-migration-ours", Some(&format!("ours-{name}")), WASI, LINK_ARGUMENTS)?)
 }
 
 /// A filter as `tamis build` has cargo make it, before it is linked; it loads and works as well.
@@ -41,13 +61,16 @@ pub fn module(package: &str, target: &str) -> Result<PathBuf> {
 /// # Errors
 /// As [`module`].
 pub fn unlinked(package: &str, target: &str) -> Result<PathBuf> {
-    cargo_build(package, target, LINK_ARGUMENTS)
+    cargo_build(package, None, target, LINK_ARGUMENTS)
 }
 
-fn cargo_build(package: &str, target: &str, arguments: &[&str]) -> Result<PathBuf> {
+/// The library of a package, or an example of it.
+fn cargo_build(package: &str, example: Option<&str>, target: &str, arguments: &[&str]) -> Result<PathBuf> {
     let folder = target_folder()?;
+    let what = example.map_or(["--lib", "--crate-type=cdylib"].to_vec(), |name| ["--example", name].to_vec());
     let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
-        .args(["rustc", "--quiet", "--lib", "--crate-type", "cdylib", "--profile", PROFILE])
+        .args(["rustc", "--quiet", "--profile", PROFILE])
+        .args(what)
         .args(["--target", target, "-p", package, "--target-dir"])
         .arg(&folder)
         .arg("--")
@@ -60,7 +83,11 @@ fn cargo_build(package: &str, target: &str, arguments: &[&str]) -> Result<PathBu
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("cannot build {package} for {target}; run `cargo xtask setup` for the target\n{said}");
     }
-    let path = folder.join(target).join(PROFILE).join(package.replace('-', "_")).with_extension("wasm");
+    let made = folder.join(target).join(PROFILE);
+    let path = example.map_or(made.join(package.replace('-', "_")), |name| {
+        made.join("examples").join(name.replace('-', "_"))
+    });
+    let path = path.with_extension("wasm");
     if !path.exists() {
         bail!("{package} was built but {} is not there", path.display());
     }

@@ -23,6 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tamis-guest", &[]),
     ("tamis-raw-header", &[]),
     ("tamis-raw-bench", &[]),
+    ("tamis-migration-raw", &[]),
+    ("tamis-migration-ours", &["tamis-sdk"]),
     ("tamis-probe", &["tamis-sdk"]),
     ("tamis-test-filters", &["tamis-sdk"]),
     ("xtask", &[]),
@@ -106,7 +108,7 @@ fn outside_packages_stay_where_they_belong() -> Result<()> {
     // Which of our packages may use it as a plain dependency.
     let borders: [(&str, &[&str]); 5] = [
         ("wasmtime", &["tamis-host"]),
-        ("proxy-wasm", &["tamis-sdk", "tamis-raw-header", "tamis-raw-bench"]),
+        ("proxy-wasm", &["tamis-sdk", "tamis-raw-header", "tamis-raw-bench", "tamis-migration-raw"]),
         ("ureq", &["tamis-oci"]),
         ("clap", &["tamis", "xtask"]),
         ("anyhow", &["tamis", TESTS, "xtask"]),

@@ -6,7 +6,7 @@ mod replay;
 mod values;
 
 pub use manifest::{KindArg, ManifestArgs, PhaseArg, ScopeArg, TargetRef};
-pub use remote::{LayoutArg, PullArgs, PushArgs, RemoteArgs};
+pub use remote::{LayoutArg, PullArgs, PushArgs, RemoteArgs, SignArgs, VerifyArgs};
 pub use replay::{HostArgs, ReplayArgs, SelectArgs};
 pub use values::{Bytes, ClockArg, EngineArg, FailOn, Policy, ReportKind, ReportTo};
 
@@ -72,6 +72,10 @@ pub enum Verb {
     Push(Box<PushArgs>),
     /// Fetch a published filter
     Pull(PullArgs),
+    /// Sign a published filter with a key of your own
+    Sign(SignArgs),
+    /// Check that a published filter is signed with a key
+    Verify(VerifyArgs),
     /// Write what a mesh needs to load a published filter, pinned by digest
     Manifest(Box<ManifestArgs>),
     /// Check a configuration, or show what a filter takes

@@ -77,6 +77,12 @@ kinds! {
     Unreachable = "registry-unreachable", Network;
     /// It stayed busy or broken for all attempts.
     Busy = "registry-busy", Network;
+    /// A key file that cannot be used.
+    BadKey = "bad-signing-key", Caller;
+    /// Nothing that is attached to the image is a signature.
+    NotSigned = "image-not-signed", Image;
+    /// None of the image's signatures is by the key.
+    BadSignature = "bad-signature", Image;
     /// The user asked to stop.
     Interrupted = "interrupted", Caller;
 }

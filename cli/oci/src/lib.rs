@@ -3,6 +3,7 @@
 //! [`Image::build`] makes an image of a module, the same bytes on every machine; [`Folder`] and
 //! [`remote::Registry`] are places where images lie, each a [`Store`]; [`fetch()`] reads anybody's image from one,
 //! and [`consumers::judge`] says who would load it. [`remote::push()`] brings an image to a registry and reads it back.
+//! [`sign`] attaches and checks signatures.
 //! [`deploy::render`] writes what a mesh wants to be told about it.
 //!
 //! Nothing here prints, asks the environment by itself, or waits without a [`Watch`] knowing.
@@ -32,6 +33,7 @@ macro_rules! rules {
 }
 
 pub mod annotations;
+mod artifact;
 pub mod consumers;
 pub mod deploy;
 mod digest;
@@ -43,9 +45,11 @@ mod manifest;
 mod module;
 mod reference;
 pub mod remote;
+pub mod sign;
 mod tarball;
 mod watch;
 
+pub use artifact::Artifact;
 pub use digest::Digest;
 pub use error::{Blame, Error, Kind};
 pub use fetch::{Child, Fetched, Found, Layer, Look, Shape, fetch};

@@ -64,6 +64,9 @@ pub struct PushArgs {
     /// Say what would be pushed, without asking the registry
     #[arg(long)]
     pub dry_run: bool,
+    /// Sign each image with this key after it is pushed
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["dry_run", "layout"])]
+    pub sign: Option<PathBuf>,
     /// Wasm target of a package that is built
     #[arg(long, value_name = "TARGET", env = "TAMIS_TARGET", value_parser = ["wasm32-wasip1", "wasm32-unknown-unknown"])]
     pub target: Option<String>,
@@ -84,9 +87,40 @@ pub struct PullArgs {
     /// Read from an OCI image layout in this folder instead of a registry
     #[arg(long, value_name = "FOLDER")]
     pub layout: Option<PathBuf>,
+    /// Write nothing unless the image is signed with this key
+    #[arg(long, value_name = "KEY", conflicts_with = "layout")]
+    pub verify: Option<PathBuf>,
     /// Replace a file that has something else in it
     #[arg(long)]
     pub overwrite: bool,
+    /// The registry
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// `tamis sign`.
+#[derive(Debug, Args)]
+pub struct SignArgs {
+    /// The image: `registry/repository:tag` or `…@sha256:…`, with or without `oci://`
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// P-256 private key, a PEM file without a password
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// The registry
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// `tamis verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The image: `registry/repository:tag` or `…@sha256:…`, with or without `oci://`
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// P-256 public key, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
     /// The registry
     #[command(flatten)]
     pub remote: RemoteArgs,

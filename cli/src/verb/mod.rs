@@ -19,7 +19,9 @@ mod pull;
 mod push;
 mod replay;
 mod services;
+mod sign;
 mod test;
+mod verify;
 
 pub use engine::Against;
 
@@ -42,6 +44,8 @@ pub fn run(verb: Verb, ui: &mut Ui) -> Result<Exit> {
         Verb::Push(args) => push::run(&args, ui),
         Verb::Manifest(args) => manifest::run(&args, ui),
         Verb::Pull(args) => pull::run(&args, ui),
+        Verb::Sign(args) => sign::run(&args, ui),
+        Verb::Verify(args) => verify::run(&args, ui),
         Verb::Config(verb) => config::run(&verb, ui),
         Verb::Capture(verb) => capture::run(&verb, ui),
         Verb::Doctor(args) => doctor::run(&args, ui),

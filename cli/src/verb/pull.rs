@@ -1,17 +1,24 @@
 //! `tamis pull`.
 
-use super::image::{fetch, module_json, safe};
+use super::image::{Screen, fetch, module_json, open, safe};
 use crate::args::PullArgs;
 use crate::exit::Exit;
 use crate::failure::{Code, Failure, Result};
 use crate::ui::{Tone, Ui};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use tamis_oci::sign::{PublicKey, verify};
 use tamis_oci::{Fetched, Module, Reference, Shape, consumers};
 
 pub(super) fn run(args: &PullArgs, ui: &mut Ui) -> Result<Exit> {
     let reference: Reference = args.reference.parse()?;
+    let key = args.verify.as_deref().map(PublicKey::file).transpose()?;
     let fetched = fetch(&reference, args.layout.as_deref(), &args.remote, ui)?;
+    if let Some(key) = &key {
+        // What was fetched, not what the tag stands for by now.
+        let screen = Screen::new(ui);
+        verify(&open(&reference, &args.remote, &screen)?, &fetched.digest, key)?;
+    }
     let child = fetched.child.as_ref().ok_or_else(|| nothing(&fetched, &reference))?;
     let found = child.found().ok_or_else(|| nothing(&fetched, &reference))?;
     if found.shape == Shape::Other {
@@ -27,9 +34,12 @@ pub(super) fn run(args: &PullArgs, ui: &mut Ui) -> Result<Exit> {
         ui.json_line(&json!({
             "event": "pulled", "repository": reference.place(), "digest": fetched.digest, "manifest": child.digest,
             "layout": found.shape.name(), "pinned": pinned, "wasm": module_json(&module),
-            "path": path.display().to_string(), "annotations": child.manifest.annotations,
+            "path": path.display().to_string(), "annotations": child.manifest.annotations, "verified": key.is_some(),
         }))?;
         return Ok(Exit::Ok);
+    }
+    if key.is_some() {
+        ui.status("Verified", "signed with the key");
     }
     let paint = ui.paint();
     let strong = |text: &str| paint.tone(Tone::Strong, text);

@@ -10,6 +10,7 @@ use crate::ui::{Tone, Ui};
 use serde_json::json;
 use std::collections::BTreeMap;
 use tamis_oci::remote::{Push, Tagged, push};
+use tamis_oci::sign::{PrivateKey, Signed, sign};
 use tamis_oci::{Fetched, Folder, Image, Layout, Module, Reference, Spec, consumers, fetch};
 
 pub(super) fn run(args: &PushArgs, ui: &mut Ui) -> Result<Exit> {
@@ -18,6 +19,7 @@ pub(super) fn run(args: &PushArgs, ui: &mut Ui) -> Result<Exit> {
         let text = "a push names a tag; the digest comes of what is pushed";
         return Err(Failure::new(Code::Usage, text));
     }
+    let key = args.sign.as_deref().map(PrivateKey::file).transpose()?;
     let own = read_annotations(&args.annotation)?;
     let (wasm, built) = module(args, ui)?;
     let mut annotations = facts(built.as_ref(), ui)?.annotations(&Module::read(&wasm));
@@ -32,7 +34,7 @@ pub(super) fn run(args: &PushArgs, ui: &mut Ui) -> Result<Exit> {
         let image = Image::build(&spec)?;
         let behind = if layout == first { "" } else { suffix(layout) };
         let tags: Vec<_> = tags.iter().map(|t| format!("{t}{behind}")).collect();
-        one(args, &reference, &image, &tags, ui)?;
+        one(args, &reference, (&image, &tags), key.as_ref(), ui)?;
     }
     Ok(Exit::Ok)
 }
@@ -91,9 +93,16 @@ struct Outcome {
     uploaded: usize,
     bytes: u64,
     fetched: Fetched,
+    signed: Option<Signed>,
 }
 
-fn one(args: &PushArgs, reference: &Reference, image: &Image, tags: &[String], ui: &mut Ui) -> Result<()> {
+fn one(
+    args: &PushArgs,
+    reference: &Reference,
+    (image, tags): (&Image, &[String]),
+    key: Option<&PrivateKey>,
+    ui: &mut Ui,
+) -> Result<()> {
     let outcome = if let Some(folder) = &args.layout {
         let store = Folder::at(folder);
         let mut states = Vec::new();
@@ -103,22 +112,24 @@ fn one(args: &PushArgs, reference: &Reference, image: &Image, tags: &[String], u
         }
         ui.status("Wrote", &format!("{} to `{}`", image.layout.name(), folder.display()));
         let fetched = fetch(&store, image.digest().as_str())?;
-        Outcome { event: "written", tags: states, uploaded: 0, bytes: 0, fetched }
+        Outcome { event: "written", tags: states, uploaded: 0, bytes: 0, fetched, signed: None }
     } else if args.dry_run {
         let states = tags.iter().map(|t| (t.clone(), Tagged::New)).collect();
         let fetched = fetch(image, image.digest().as_str())?;
-        Outcome { event: "would-push", tags: states, uploaded: 0, bytes: 0, fetched }
+        Outcome { event: "would-push", tags: states, uploaded: 0, bytes: 0, fetched, signed: None }
     } else {
         ui.status("Pushing", &format!("{} to {}", image.layout.name(), reference.place()));
         let screen = Screen::new(ui);
         let registry = open(reference, &args.remote, &screen)?;
         let pushed = push(&registry, &Push { image, tags, overwrite: args.overwrite })?;
+        let signed = key.map(|key| sign(&registry, image.digest().as_str(), key)).transpose()?;
         Outcome {
             event: "pushed",
             tags: pushed.tags,
             uploaded: pushed.uploaded,
             bytes: pushed.bytes,
             fetched: pushed.fetched,
+            signed: signed.map(|(_, signed)| signed),
         }
     };
     tell(reference, image, &outcome, ui)
@@ -156,6 +167,7 @@ fn tell(reference: &Reference, image: &Image, outcome: &Outcome, ui: &mut Ui) ->
         return ui.json_line(&json!({
             "event": outcome.event, "repository": place, "digest": digest, "layout": image.layout.name(),
             "pinned": format!("oci://{place}@{digest}"), "tags": tags, "wasm": module_json(&image.module),
+            "signature": outcome.signed.as_ref().map(super::sign::state),
             "uploaded": outcome.uploaded, "uploaded_bytes": outcome.bytes, "consumers": opinions_json(&opinions),
         }));
     }
@@ -174,6 +186,9 @@ fn tell(reference: &Reference, image: &Image, outcome: &Outcome, ui: &mut Ui) ->
     text += &format!("{} oci://{place}@{digest}\n", strong("image  "));
     text +=
         &format!("{} sha256:{}, {} bytes\n", strong("wasm   "), image.module.sha256.hex(), image.module.size);
+    if let Some(signed) = &outcome.signed {
+        text += &format!("{} {}\n", strong("signed "), super::sign::state(signed));
+    }
     text += &opinions_text(&opinions, paint);
     ui.data(&text)
 }

@@ -309,3 +309,45 @@ fn new_build_test_push_pull_serve_8() {
     assert_eq!(both["engines"]["disagree"], 0, "{both}");
     assert_eq!(both["engines"]["compared"], local["exchanges"], "{both}");
 }
+
+#[test]
+fn a_signed_filter_is_told_from_others() {
+    let (registry, place) = (Real::open(), place());
+    for name in ["mine", "other"] {
+        let (private, public) = (format!("{name}.pem"), format!("{name}.pub"));
+        for args in [
+            &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &private][..],
+            &["ec", "-in", &private, "-pubout", "-out", &public],
+        ] {
+            let mut command = place.program("openssl", args);
+            assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+        }
+    }
+    let name = format!("{}/hello:v1", registry.at);
+    let push = ["push", &name, "--filter", "f.wasm", "--format", "json"];
+    let pushed = run(&place, &push, &[], "").exit(0).event("pushed");
+    assert_eq!(pushed["signature"], serde_json::Value::Null);
+    let verify = ["verify", &name, "--key", "mine.pub"];
+    run(&place, &verify, &[], "").exit(1).talks("error[image-not-signed]").talks("tamis sign");
+    let sign = ["sign", &name, "--key", "mine.pem", "--format", "json"];
+    let signed = run(&place, &sign, &[], "").exit(0).event("signed");
+    assert_eq!(signed["digest"], pushed["digest"]);
+    run(&place, &verify, &[], "").exit(0).says(pushed["pinned"].as_str().unwrap());
+    run(&place, &["verify", &name, "--key", "other.pub"], &[], "").exit(1).talks("error[bad-signature]");
+    run(&place, &["sign", &name, "--key", "mine.pub"], &[], "").exit(5).talks("error[bad-signing-key]");
+
+    let pull = |key: &str| run(&place, &["pull", &name, "--verify", key], &[], "");
+    pull("other.pub").exit(1).talks("error[bad-signature]");
+    assert!(!place.path().join("hello.wasm").exists(), "nothing is written that is not verified");
+    pull("mine.pub").exit(0).talks("Verified");
+
+    let two = format!("{}/hello:v2", registry.at);
+    let push =
+        ["push", &two, "--filter", "f.wasm", "--annotation", "a=b", "--also", "cncf", "--sign", "mine.pem"];
+    run(&place, &push, &[], "").exit(0).says("signed  sha256:");
+    for tag in ["v2", "v2-wasm"] {
+        let name = format!("{}/hello:{tag}", registry.at);
+        run(&place, &["verify", &name, "--key", "mine.pub"], &[], "").exit(0);
+    }
+    run(&place, &[&push[..], &["--dry-run"]].concat(), &[], "").exit(2);
+}

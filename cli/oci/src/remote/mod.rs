@@ -8,6 +8,7 @@ mod challenge;
 pub mod credentials;
 mod http;
 mod push;
+mod referrers;
 mod refusal;
 mod registry;
 mod retry;
@@ -16,6 +17,9 @@ mod tls;
 mod upload;
 mod url;
 
+pub(crate) use auth::Want;
 pub use push::{Push, Pushed, Tagged, push};
+pub use referrers::attach;
+pub(crate) use referrers::{referrers, tag_of};
 pub use registry::{Options, Registry};
 pub use secret::{Login, Secret};

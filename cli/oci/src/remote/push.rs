@@ -1,13 +1,13 @@
 //! A push: look, upload what is missing, name it, read it back.
 
 use super::auth::Want;
-use super::http::Call;
+use super::http::{Answer, Call};
 use super::refusal::{Doing, misses_blob};
 use super::registry::Registry;
 use super::upload::{pause, same};
 use crate::error::{Error, Kind};
 use crate::fetch::{Fetched, fetch};
-use crate::image::Image;
+use crate::image::{Blob, Image};
 use crate::reference::is_tag;
 use crate::{Digest, Store};
 
@@ -91,15 +91,41 @@ fn empty(image: &Image) -> Fetched {
 }
 
 fn upload(registry: &Registry<'_>, image: &Image, again: bool, pushed: &mut Pushed) -> Result<(), Error> {
-    for blob in &image.blobs {
+    let (count, bytes) = upload_missing(registry, &image.blobs, again)?;
+    pushed.uploaded += count;
+    pushed.bytes += bytes;
+    Ok(())
+}
+
+/// Uploads the blobs that the registry has not, or all of them; gives how many, and their bytes.
+pub(super) fn upload_missing(
+    registry: &Registry<'_>,
+    blobs: &[Blob],
+    all: bool,
+) -> Result<(usize, u64), Error> {
+    let (mut count, mut bytes) = (0, 0);
+    for blob in blobs {
         pause(registry)?;
-        if again || !registry.has(blob)? {
+        if all || !registry.has(blob)? {
             registry.upload(blob)?;
-            pushed.uploaded += 1;
-            pushed.bytes += blob.descriptor.size;
+            count += 1;
+            bytes += blob.descriptor.size;
         }
     }
-    Ok(())
+    Ok((count, bytes))
+}
+
+/// Puts a manifest under a tag or its digest.
+pub(super) fn put(registry: &Registry<'_>, manifest: &Blob, under: &str) -> Result<Answer, Error> {
+    let what = format!("{}:{under}", registry.repository);
+    let call = Call::new("PUT", registry.url(&format!("manifests/{under}")))
+        .body(&manifest.descriptor.media_type, &manifest.bytes);
+    let answer = registry.call(call, Want::Push, &what)?;
+    if !answer.ok() {
+        return Err(registry.refusal(&answer, Doing::PutManifest, &what));
+    }
+    same(&answer, &manifest.descriptor.digest)?;
+    Ok(answer)
 }
 
 /// Puts the manifest under a tag. A registry that has lost a blob since it was asked gets all of them again, once.

@@ -11,3 +11,4 @@ mod reading;
 mod real;
 mod scripted;
 mod shelf;
+mod signing;

@@ -1,6 +1,7 @@
 //! Other people's images, and what each consumer makes of them.
 
 use crate::shelf::{Shelf, filter, image, layer};
+use proptest::prelude::*;
 use tamis_oci::consumers::{Consumer, Rule, judge};
 use tamis_oci::{Digest, Fetched, Folder, Kind, Layout, Shape, Store, fetch, types};
 
@@ -208,4 +209,34 @@ fn versions_are_known_or_named() {
     }
     let unused: &dyn Store = &Shelf::default();
     assert!(unused.manifest("t").is_err());
+}
+
+proptest! {
+    /// Bytes of strangers: whatever they are, there is an answer.
+    #[test]
+    fn no_bytes_break_a_reader_39(
+        noise in proptest::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(),
+        flip in 1_u8.., cut in any::<prop::sample::Index>(), kind in 0..6_usize,
+    ) {
+        let types = [
+            types::OCI_LAYER, types::OCI_LAYER_PLAIN, types::DOCKER_LAYER, types::SOLO_MODULE, types::CNCF_MODULE,
+            types::WASM_TO_OCI_MODULE,
+        ];
+        let mut bent = layer(&[("plugin.wasm", &filter())]);
+        let index = at.index(bent.len());
+        bent[index] ^= flip;
+        bent.truncate(cut.index(bent.len()));
+        for blob in [&noise, &bent] {
+            judge(&read(types::OCI_MANIFEST, types::OCI_CONFIG, &[(types[kind], blob)]));
+        }
+        let shelf = Shelf::default();
+        let good = shelf.manifest(types::OCI_MANIFEST, types::OCI_CONFIG, &[(types::OCI_LAYER, &noise)]);
+        let mut text = Store::manifest(&shelf, good.digest.as_str()).unwrap().0;
+        let index = at.index(text.len());
+        text[index] ^= flip;
+        let manifest = shelf.blob(types::OCI_MANIFEST, &text);
+        if let Ok(fetched) = fetch(shelf.tag(&manifest), "t") {
+            judge(&fetched);
+        }
+    }
 }

@@ -209,7 +209,11 @@ impl Callout {
             )?;
         let slot = Rc::<Answer>::default();
         let waiting = Waiting { slot: Rc::downgrade(&slot), root };
-        let before = WAITING.with_borrow_mut(|all| all.insert(token, waiting));
+        let before = WAITING.with_borrow_mut(|all| {
+            let before = all.remove(token);
+            all.insert(token, waiting);
+            before
+        });
         // A host that gives a token twice answers once.
         if let Some(before) = before.and_then(|before| before.slot.upgrade()) {
             before.fill(Err(CalloutError::Gone));

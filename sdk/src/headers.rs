@@ -20,8 +20,9 @@ struct Live {
 }
 
 impl Live {
+    #[inline]
     fn write(&self) -> Result<MapType, HeaderError> {
-        if self.here.get() { Ok(self.map) } else { Err(HeaderError::Left) }
+        if self.here.get() { Ok(self.map) } else { Err(left()) }
     }
 }
 
@@ -347,6 +348,11 @@ fn check_bytes(name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
         return Err(bad_value(name));
     }
     Ok(())
+}
+
+#[cold]
+fn left() -> HeaderError {
+    HeaderError::Left
 }
 
 #[cold]

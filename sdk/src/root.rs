@@ -47,6 +47,8 @@ pub(crate) struct RootState {
     id: u32,
     make: Make,
     part: RefCell<Option<Part>>,
+    /// The filter is none for HTTP.
+    other: Cell<bool>,
     /// Rises with each filter: what was made for an older one is not used again.
     generation: Cell<u32>,
     spares: RefCell<Vec<Rc<Exchange>>>,
@@ -74,6 +76,7 @@ impl RootState {
             id,
             make,
             part: RefCell::new(None),
+            other: Cell::new(false),
             generation: Cell::new(0),
             spares: RefCell::new(Vec::new()),
             timers: Timers::default(),
@@ -97,7 +100,7 @@ impl RootState {
 
     /// True before it is configured, too.
     pub(crate) fn is_http(&self) -> bool {
-        !matches!(&*self.part.borrow(), Some(Part::Other(_)))
+        !self.other.get()
     }
 
     /// The filter, when it is none for HTTP.
@@ -139,6 +142,7 @@ impl RootState {
         let config = host::buffer(BufferType::PluginConfiguration, size).unwrap_or_default();
         match (self.make)(&config, &Root(self.clone())) {
             Ok(part) => {
+                self.other.set(matches!(part, Part::Other(_)));
                 *self.part.borrow_mut() = Some(part);
                 self.drop_spares();
                 tasks::drain();

@@ -28,7 +28,7 @@ pub(crate) fn create(id: u32, parent: u32) {
             if !root.is_http() {
                 return Some(root.clone());
             }
-            let _ = STREAMS.with_borrow_mut(|streams| streams.insert(id, Exchange::new(id, root)));
+            STREAMS.with_borrow_mut(|streams| streams.insert(id, Exchange::new(id, root)));
             None
         });
         if let Some(root) = other {

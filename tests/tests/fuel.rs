@@ -19,8 +19,8 @@ struct Row {
 }
 
 const ROWS: [Row; 4] = [
-    // Measured 1487.
-    Row { name: "header", config: "cli/templates/header/config.json", ceiling: 1_500 },
+    // Measured 1457.
+    Row { name: "header", config: "cli/templates/header/config.json", ceiling: 1_470 },
     // Measured 9,188, most of it a copy of the headers, and the expression once for each session.
     Row { name: "header-routing", config: "cli/demo/header-routing.json", ceiling: 9_500 },
     // Measured 11,206, with the verification of a token once and its cache afterwards.
@@ -29,10 +29,10 @@ const ROWS: [Row; 4] = [
     Row { name: "rate-limit", config: "cli/demo/rate-limit.json", ceiling: 9_700 },
 ];
 
-/// Part of the bytes of the same job on the bare crate that the linked template may have. Measured 0.441 of 173,340.
+/// Part of the bytes of the same job on the bare crate that the linked template may have. Measured 0.439 of 173,340.
 const SIZE_OF_RAW: f64 = 0.45;
-/// Part of its fuel. Measured 0.781 of 1905.
-const FUEL_OF_RAW: f64 = 0.79;
+/// Part of its fuel. Measured 0.765 of 1905.
+const FUEL_OF_RAW: f64 = 0.77;
 
 #[test]
 fn linked_filters_do_the_same_for_less() -> Result<()> {
@@ -67,6 +67,7 @@ fn the_template_costs_less_than_its_twin_on_the_bare_crate() -> Result<()> {
         fuel[1],
         fuel[0]
     );
+    println!("{said}");
     assert!(bytes <= SIZE_OF_RAW && cost <= FUEL_OF_RAW, "{said}");
     Ok(())
 }

@@ -13,14 +13,17 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 use std::cell::Cell;
 use std::time::Duration;
-use tamis_abi::{BufferType, LogLevel, MapType, MetricType, Status, StreamType, pairs};
+use tamis_abi::{BufferType, LogLevel, MapType, Status, StreamType, pairs};
 
 mod doors;
+mod kept;
 mod kinds;
 mod panic;
 mod services;
+mod wants;
 
 use doors::Call;
+pub(crate) use kept::*;
 pub(crate) use kinds::{close_stream, mark_connection, mark_http, mark_log, mark_upstream_data};
 pub(crate) use services::*;
 
@@ -49,13 +52,6 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_set_effective_context(id: u32) -> u32;
-    fn proxy_get_shared_data(k: *const u8, kl: usize, v: *mut *mut u8, vl: *mut usize, cas: *mut u32) -> u32;
-    fn proxy_set_shared_data(k: *const u8, kl: usize, v: *const u8, vl: usize, cas: u32) -> u32;
-    fn proxy_define_metric(kind: u32, name: *const u8, len: usize, id: *mut u32) -> u32;
-    fn proxy_increment_metric(id: u32, by: i64) -> u32;
-    fn proxy_record_metric(id: u32, value: u64) -> u32;
-    fn proxy_get_property(path: *const u8, len: usize, data: *mut *mut u8, data_len: *mut usize) -> u32;
-    fn proxy_set_property(path: *const u8, len: usize, data: *const u8, data_len: usize) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(ms: u32) -> u32;
 }
@@ -197,7 +193,7 @@ extern "C" fn tamis_route_callouts(root: u32) {
 }
 
 pub(crate) fn http_call(cluster: &str, headers: &[u8], body: &[u8], timeout: Duration) -> Result<u32> {
-    doors::wants_http_call_response();
+    wants::http_call_response();
     let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0;
     let status = tamis_http_call(&Call { cluster, headers, body, timeout_ms }, &mut token);
@@ -257,47 +253,6 @@ fn tamis_grpc_start(start: &Start<'_>, token: &mut u32) -> u32 {
     }
 }
 
-pub(crate) fn shared_get(key: &[u8]) -> Result<(Vec<u8>, u32)> {
-    let (mut data, mut len, mut cas) = (std::ptr::null_mut(), 0, 0);
-    // SAFETY: see above.
-    let status = unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), &mut data, &mut len, &mut cas) };
-    Ok((take(status, data, len)?, cas))
-}
-
-pub(crate) fn shared_set(key: &[u8], value: &[u8], cas: u32) -> Result<()> {
-    // SAFETY: see above.
-    done(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) })
-}
-
-pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
-    let mut id = 0;
-    // SAFETY: see above.
-    done(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &mut id) })?;
-    Ok(id)
-}
-
-pub(crate) fn increment_metric(id: u32, by: i64) -> Result<()> {
-    // SAFETY: see above.
-    done(unsafe { proxy_increment_metric(id, by) })
-}
-
-pub(crate) fn record_metric(id: u32, value: u64) -> Result<()> {
-    // SAFETY: see above.
-    done(unsafe { proxy_record_metric(id, value) })
-}
-
-pub(crate) fn property(path: &[u8]) -> Result<Vec<u8>> {
-    let (mut data, mut len) = (std::ptr::null_mut(), 0);
-    // SAFETY: see above.
-    let status = unsafe { proxy_get_property(path.as_ptr(), path.len(), &mut data, &mut len) };
-    take(status, data, len)
-}
-
-pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Result<()> {
-    // SAFETY: see above.
-    done(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
-}
-
 pub(crate) fn wall_nanos() -> Result<u64> {
     let mut time = 0;
     // SAFETY: see above.
@@ -324,31 +279,31 @@ pub(crate) fn random(out: &mut [u8]) -> Result<()> {
 }
 
 pub(crate) fn set_tick(ms: u32) -> Result<()> {
-    doors::wants_tick();
+    wants::tick();
     // SAFETY: see above.
     done(unsafe { proxy_set_tick_period_milliseconds(ms) })
 }
 
 /// Says that the filter has a hook for request bodies.
 pub(crate) fn mark_request_body() {
-    doors::wants_request_body();
+    wants::request_body();
     mark_request_trailers();
 }
 
 /// Says that the filter has a hook for request trailers.
 pub(crate) fn mark_request_trailers() {
-    doors::wants_request_trailers();
+    wants::request_trailers();
 }
 
 /// Says that the filter has a hook for response bodies.
 pub(crate) fn mark_response_body() {
-    doors::wants_response_body();
+    wants::response_body();
     mark_response_trailers();
 }
 
 /// Says that the filter has a hook for response trailers.
 pub(crate) fn mark_response_trailers() {
-    doors::wants_response_trailers();
+    wants::response_trailers();
 }
 
 /// What `_initialize` does, `export!` calls it: everything happens in the crate's dispatcher.

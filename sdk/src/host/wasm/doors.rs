@@ -11,7 +11,6 @@ use crate::events::{self, HttpEvent};
 use crate::exchange::Exchange;
 use crate::host::wasm::Result;
 use crate::streams;
-use std::hint::black_box;
 use std::rc::Rc;
 use tamis_abi::{Action, Status};
 
@@ -158,45 +157,6 @@ fn http_call(call: &Call<'_>, token: &mut u32) -> u32 {
             token,
         )
     }
-}
-
-// Each has a body of its own and one with an effect: equal functions would be made one, calls to idle ones
-// would go away. So no number comes twice: 1 to 6 are here, 7 to 11 in `services`, 12 to 17 in `kinds`.
-
-#[unsafe(export_name = "tamis.wants.proxy_on_tick")]
-#[inline(never)]
-pub(super) extern "C" fn wants_tick() {
-    black_box(1_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_http_call_response")]
-#[inline(never)]
-pub(super) extern "C" fn wants_http_call_response() {
-    black_box(2_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_request_body")]
-#[inline(never)]
-pub(super) extern "C" fn wants_request_body() {
-    black_box(3_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_request_trailers")]
-#[inline(never)]
-pub(super) extern "C" fn wants_request_trailers() {
-    black_box(4_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_response_body")]
-#[inline(never)]
-pub(super) extern "C" fn wants_response_body() {
-    black_box(5_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_response_trailers")]
-#[inline(never)]
-pub(super) extern "C" fn wants_response_trailers() {
-    black_box(6_u8);
 }
 
 /// A status as a result; here so that both ways of a callout share it.

@@ -2,10 +2,9 @@
 //!
 //! As in [`super::doors`]: `tamis build` leaves out what no filter of the module wants.
 
-use super::{Result, done};
+use super::{Result, done, wants};
 use crate::others::{Event, tell};
 use crate::streams;
-use std::hint::black_box;
 use tamis_abi::StreamType;
 
 #[link(wasm_import_module = "env")]
@@ -48,59 +47,23 @@ pub(super) extern "C" fn log(id: u32) {
 
 /// Says that the module has a filter for HTTP.
 pub(crate) fn mark_http() {
-    wants_request_headers();
-    wants_response_headers();
+    wants::request_headers();
+    wants::response_headers();
 }
 
 /// Says that it has one for connections.
 pub(crate) fn mark_connection() {
     super::connects();
-    wants_new_connection();
-    wants_downstream_data();
+    wants::new_connection();
+    wants::downstream_data();
 }
 
 /// Says that it looks at what upstreams send.
 pub(crate) fn mark_upstream_data() {
-    wants_upstream_data();
+    wants::upstream_data();
 }
 
 /// Says that it has an access log.
 pub(crate) fn mark_log() {
-    wants_log();
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_request_headers")]
-#[inline(never)]
-extern "C" fn wants_request_headers() {
-    black_box(12_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_response_headers")]
-#[inline(never)]
-extern "C" fn wants_response_headers() {
-    black_box(13_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_new_connection")]
-#[inline(never)]
-extern "C" fn wants_new_connection() {
-    black_box(14_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_downstream_data")]
-#[inline(never)]
-extern "C" fn wants_downstream_data() {
-    black_box(15_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_upstream_data")]
-#[inline(never)]
-extern "C" fn wants_upstream_data() {
-    black_box(16_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_log")]
-#[inline(never)]
-extern "C" fn wants_log() {
-    black_box(17_u8);
+    wants::log();
 }

@@ -1,7 +1,6 @@
 //! gRPC, queues and foreign functions: host functions that only few filters import.
 
-use super::{Result, done, take};
-use crate::host::wasm::doors;
+use super::{Result, done, doors, take, wants};
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -75,13 +74,12 @@ pub(crate) fn grpc_call(
     message: &[u8],
     timeout_ms: u32,
 ) -> Result<u32> {
-    doors::wants_grpc();
+    wants::grpc();
     start(&Start { target, service, method, metadata, message: Some((message, timeout_ms)) })
 }
 
 pub(crate) fn grpc_stream(target: &[u8], service: &str, method: &str, metadata: &[u8]) -> Result<u32> {
-    doors::wants_grpc();
-    doors::wants_grpc_stream();
+    wants::grpc_stream();
     start(&Start { target, service, method, metadata, message: None })
 }
 
@@ -184,7 +182,7 @@ pub(crate) fn queue_push(token: u32, item: &[u8]) -> Result<()> {
 
 /// Says that the filter waits for a queue.
 pub(crate) fn mark_queue() {
-    doors::wants_queue_ready();
+    wants::queue_ready();
 }
 
 pub(crate) fn foreign(name: &str, arguments: &[u8]) -> Result<Vec<u8>> {

@@ -1,7 +1,6 @@
 //! The callbacks of gRPC and of queues.
 
 use crate::events::{self, GrpcEvent};
-use std::hint::black_box;
 
 #[unsafe(export_name = "tamis.for.proxy_on_grpc_receive_initial_metadata")]
 #[inline(never)]
@@ -34,46 +33,4 @@ pub(in super::super) extern "C" fn queue_ready(root: u32, token: u32) {
     if token != 0 {
         events::queue(root, token);
     }
-}
-
-/// Unary calls need two of them.
-pub(in super::super) fn wants_grpc() {
-    wants_grpc_receive();
-    wants_grpc_close();
-}
-
-/// Streams need the others too.
-pub(in super::super) fn wants_grpc_stream() {
-    wants_grpc_initial();
-    wants_grpc_trailing();
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_grpc_receive")]
-#[inline(never)]
-extern "C" fn wants_grpc_receive() {
-    black_box(7_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_grpc_close")]
-#[inline(never)]
-extern "C" fn wants_grpc_close() {
-    black_box(8_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_grpc_receive_initial_metadata")]
-#[inline(never)]
-extern "C" fn wants_grpc_initial() {
-    black_box(9_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_grpc_receive_trailing_metadata")]
-#[inline(never)]
-extern "C" fn wants_grpc_trailing() {
-    black_box(10_u8);
-}
-
-#[unsafe(export_name = "tamis.wants.proxy_on_queue_ready")]
-#[inline(never)]
-pub(in super::super) extern "C" fn wants_queue_ready() {
-    black_box(11_u8);
 }

@@ -166,8 +166,10 @@ fn a_changed_or_borrowed_signature_is_none() {
     for text in ["dsseEnvelope/payload", "dsseEnvelope/payloadType", "dsseEnvelope/signatures/0/sig"] {
         let field = value.pointer_mut(&format!("/{text}")).unwrap();
         let whole = field.clone();
-        let changed = field.as_str().unwrap().replacen('a', "b", 1);
-        assert_ne!(*field, changed);
+        let mut changed = field.as_str().unwrap().to_owned();
+        // A signature is different in every run: the letter to change is one by place.
+        let first = if changed.starts_with('A') { "B" } else { "A" };
+        changed.replace_range(..1, first);
         *field = changed.into();
         attached(&open, &other.fetched.digest, &serde_json::to_vec(&value).unwrap());
         *value.pointer_mut(&format!("/{text}")).unwrap() = whole;

@@ -61,7 +61,7 @@ pub struct LogEntry {
 
 impl LogEntry {
     fn new() -> Self {
-        let live = Headers::live;
+        let live = Headers::of_host;
         Self {
             request: live(MapType::HttpRequestHeaders),
             response: live(MapType::HttpResponseHeaders),

@@ -4,9 +4,10 @@
 //! docs/envoy.md 2.3), so a filter can not look into a body before it lets the headers go; it can look at, change or
 //! refuse the body afterwards. Without a hook no byte is copied.
 
+use crate::exchange::Exchange;
 use crate::headers::Headers;
 use crate::{Error, Result, host};
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use tamis_abi::{BufferType, MapType};
 
@@ -67,9 +68,7 @@ impl std::error::Error for BodyMissed {}
 #[derive(Default)]
 pub(crate) struct Side {
     pub(crate) hook: RefCell<Option<Hook>>,
-    trailers: Cell<Option<Trailers>>,
-    /// There is or was a hook: most exchanges have none, and look no further.
-    hooked: Cell<bool>,
+    pub(crate) trailers: Cell<Option<Trailers>>,
     /// The headers said that nothing follows.
     pub(crate) bodiless: Cell<bool>,
     /// Pieces came while the headers were held.
@@ -84,45 +83,26 @@ pub(crate) enum Flow {
 }
 
 impl Side {
-    /// As new, but for the hook, which the end of the exchange has dropped.
-    pub(crate) fn reset(&self) {
-        self.bodiless.set(false);
-        self.missed.set(false);
-    }
-
-    /// False for most messages.
-    pub(crate) fn has_hook(&self) -> bool {
-        self.hooked.get()
-    }
-
     /// Drops the hooks.
     pub(crate) fn drop_hooks(&self) {
-        if self.hooked.take() {
-            self.drop_them();
-        }
-    }
-
-    #[cold]
-    fn drop_them(&self) {
         // Taken out first, so that nothing is borrowed while they are dropped.
         let hooks = (self.hook.take(), self.trailers.take());
         drop(hooks);
     }
 
-    /// The hook of the body, to look at.
-    pub(crate) fn hook(&self) -> Option<Ref<'_, Hook>> {
-        let hook = self.hooked.get().then(|| self.hook.borrow())?;
-        Ref::filter_map(hook, Option::as_ref).ok()
-    }
-
-    pub(crate) fn set_trailers(&self, hook: impl FnOnce(&mut Headers) -> Result<()> + 'static) {
-        self.trailers.set(Some(Box::new(hook)));
-        self.hooked.set(true);
-    }
-
     /// True when a hook was set too late to see all of the body.
     pub(crate) fn is_late(&self) -> bool {
-        self.missed.get() && self.hook().is_some()
+        self.missed.get() && self.hook.borrow().is_some()
+    }
+
+    /// Takes `content-length` away when the body will have another length: hosts never repair it
+    /// (docs/envoy.md 2.3), and a wrong one corrupts the connection.
+    pub(crate) fn prepare(&self, map: MapType) {
+        let changes = matches!(&*self.hook.borrow(), Some(Hook::Each(_) | Hook::Whole { .. }));
+        if changes && !self.bodiless.get() {
+            // An absent header is fine, and a refusal shows on the wire at worst as it was.
+            let _ = host::header_remove(map, b"content-length");
+        }
     }
 
     /// Shows the body in the host's buffer to the hook. The hook is gone after a failure.
@@ -161,12 +141,13 @@ impl Side {
 
     /// Trailers end a body without an ending piece: what is held is read and written now (docs/envoy.md 2.3).
     pub(crate) fn finish(&self, buffer: BufferType, map: MapType) -> Result<()> {
-        if matches!(self.hook().as_deref(), Some(Hook::Whole { .. })) {
+        let is_held = matches!(&*self.hook.borrow(), Some(Hook::Whole { .. }));
+        if is_held {
             let size = host::buffer_size(buffer).unwrap_or_default();
             self.run(buffer, size, true)?;
         }
         match self.trailers.take() {
-            Some(hook) => hook(&mut Headers::live(map)),
+            Some(hook) => hook(&mut Headers::of_host(map)),
             None => Ok(()),
         }
     }
@@ -198,11 +179,11 @@ fn write(buffer: BufferType, old: usize, new: &[u8]) -> Result<()> {
 ///     });
 /// }
 /// ```
-pub struct Body<'a>(&'a Side);
+pub struct Body<'a>(Option<(&'a Exchange, &'a Side)>);
 
 impl<'a> Body<'a> {
-    pub(crate) fn new(side: &'a Side) -> Self {
-        Self(side)
+    pub(crate) fn new(exchange: Option<&'a Exchange>, side: fn(&Exchange) -> &Side) -> Self {
+        Self(exchange.map(|exchange| (exchange, side(exchange))))
     }
 
     /// Shows each piece as it passes; the flag is true for the last one, which may be empty. Trailers take
@@ -224,7 +205,9 @@ impl<'a> Body<'a> {
     }
 
     fn put(self, hook: Hook) {
-        *self.0.hook.borrow_mut() = Some(hook);
-        self.0.hooked.set(true);
+        if let Some((exchange, side)) = self.0 {
+            *side.hook.borrow_mut() = Some(hook);
+            exchange.look_closer();
+        }
     }
 }

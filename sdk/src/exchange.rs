@@ -2,18 +2,18 @@
 //!
 //! What each step does to a real Envoy is in docs/decisions/0001-one-async-function.md.
 
-use crate::body::{BodyMissed, BodyTooLarge, Flow, Side};
-use crate::filter::{OnError, Work};
-use crate::next::Shared;
-use crate::response::Kind;
-use crate::root::RootState;
+use crate::body::{BodyMissed, BodyTooLarge, Side};
+use crate::filter::{Came, OnError, Work};
+use crate::root::{RootState, count_failure};
 use crate::tasks::{Polled, WakeId, Woken};
-use crate::{Error, Next, Reply, Request, Response, Result, host, log, tasks};
+use crate::{Error, Reply, Request, host, log, tasks};
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use tamis_abi::{Action, BufferType, MapType, StreamType};
+use std::task::Waker;
+use tamis_abi::{Action, MapType, StreamType};
+
+mod flow;
 
 /// How far the exchange is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +22,12 @@ enum Stage {
     Start,
     /// The request's headers are in hand.
     Request,
-    /// The request went on, the response is not here.
-    Forwarded,
+    /// As before, and the author lets them go: the host will be told when this poll is over.
+    Going,
     /// The response's headers are in hand.
     Response,
+    /// The request went on, the response is not here.
+    Forwarded,
     /// `handle` has nothing more to say.
     Passed,
     /// We answered; the response that the proxy shows next is our own (docs/envoy.md 2.5).
@@ -36,7 +38,7 @@ enum Stage {
 
 /// Where a step happens: the same decision is told differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Turn {
     /// In the callback of the phase: by the returned action. Resuming there would send twice (docs/envoy.md 2.4).
     Phase,
     /// In a later callback: by `continue_stream`.
@@ -46,41 +48,51 @@ enum Place {
 /// See the file's head.
 pub(crate) struct Exchange {
     id: Cell<u32>,
-    root: Rc<RootState>,
+    /// The id of its root.
+    home: u32,
     stage: Cell<Stage>,
-    pub(crate) shared: Shared,
-    /// The place of the future, taken out while the author's code runs.
+    /// There is, or was, more to look at than the stage: a hook, a waker that somebody keeps, a filter that is old.
+    /// Most exchanges have none of it.
+    closer: Cell<bool>,
+    pub(crate) request: Side,
+    pub(crate) response: Side,
+    /// The seat of the future, taken out while the author's code runs; none as long as there is no filter.
     work: Cell<Option<Box<dyn Work>>>,
-    /// The filter that the place was made for, see [`RootState::generation`].
-    generation: Cell<u32>,
-    /// There is a future in the place.
-    running: Cell<bool>,
     wake: Arc<WakeId>,
     waker: Waker,
     /// Wakers can find it.
     known: Cell<bool>,
+    /// Its filter has been replaced.
+    old: Cell<bool>,
+    /// The spare behind this one, see [`streams`](crate::streams).
+    pub(crate) next: Cell<Option<Rc<Exchange>>>,
 }
 
 impl Exchange {
-    pub(crate) fn new(id: u32, root: &Rc<RootState>) -> Rc<Self> {
-        if let Some(spare) = root.spare() {
-            spare.id.set(id);
-            spare.wake.rename(id);
-            return spare;
-        }
-        let wake = WakeId::new(id);
+    /// One of this root, which still has to begin.
+    pub(crate) fn new(root: &RootState) -> Rc<Self> {
+        let wake = WakeId::new(0);
         Rc::new(Self {
-            id: Cell::new(id),
-            root: root.clone(),
-            stage: Cell::new(Stage::Start),
-            shared: Shared::default(),
-            work: Cell::new(None),
-            generation: Cell::new(root.generation()),
-            running: Cell::new(false),
+            id: Cell::new(0),
+            home: root.id(),
+            stage: Cell::new(Stage::Ended),
+            closer: Cell::new(false),
+            request: Side::default(),
+            response: Side::default(),
+            work: Cell::new(root.filter().map(|filter| filter.work())),
             waker: Waker::from(wake.clone()),
             wake,
             known: Cell::new(false),
+            old: Cell::new(false),
+            next: Cell::new(None),
         })
+    }
+
+    /// The host has a new stream. What ended before left nothing behind.
+    pub(crate) fn begin(&self, id: u32) {
+        self.id.set(id);
+        self.wake.rename(id);
+        self.stage.set(Stage::Start);
     }
 
     /// The id of its stream.
@@ -88,52 +100,41 @@ impl Exchange {
         self.id.get()
     }
 
-    /// Gives an ended exchange back, to be used again when nobody can know that it was another one.
-    pub(crate) fn retire(self: Rc<Self>) {
-        let root = self.root.clone();
-        if Rc::strong_count(&self) == 1 && !self.is_waker_kept() && self.generation.get() == root.generation()
-        {
-            self.stage.set(Stage::Start);
-            self.shared.reset();
-            root.keep_spare(self);
-        }
+    /// The id of its root.
+    pub(crate) fn home(&self) -> u32 {
+        self.home
     }
 
-    /// True when somebody kept a waker.
-    fn is_waker_kept(&self) -> bool {
-        // One for `wake`, one for `waker`.
-        Arc::strong_count(&self.wake) > 2
+    /// The hot ways do not suffice.
+    pub(crate) fn look_closer(&self) {
+        self.closer.set(true);
+    }
+
+    /// Its filter has been replaced: it may end with it, and then it is not used again.
+    pub(crate) fn outdate(&self) {
+        self.old.set(true);
+        self.look_closer();
     }
 
     pub(crate) fn request_headers(self: &Rc<Self>, end: bool) -> Action {
-        tasks::enter(self.id.get(), self.root.id());
-        let generation = self.root.generation();
-        let mut work = match self.work.take() {
-            Some(kept) if self.generation.get() == generation => kept,
-            _ => {
-                let Some(filter) = self.root.filter() else { return Action::Continue };
-                self.generation.set(generation);
-                filter.work()
-            }
-        };
+        tasks::enter_exchange(self.id.get());
+        let Some(mut work) = self.work.take() else { return Action::Continue };
         self.stage.set(Stage::Request);
-        self.shared.request.bodiless.set(end);
-        work.start(Request::new(self.clone()), Next::new());
+        self.request.bodiless.set(end);
+        let came = work.begin(Request::new(self.clone()), &self.waker);
         self.put_back(work);
-        self.running.set(true);
-        let action = self.step(Place::Phase);
+        let action = self.settle(came, Turn::Phase);
         tasks::drain();
         action
     }
 
     pub(crate) fn response_headers(self: &Rc<Self>, end: bool) -> Action {
-        tasks::enter(self.id.get(), self.root.id());
+        tasks::enter_exchange(self.id.get());
         let action = match self.stage.get() {
             Stage::Forwarded => {
                 self.stage.set(Stage::Response);
-                self.shared.response.bodiless.set(end);
-                self.shared.answered.set(true);
-                self.step(Place::Phase)
+                self.response.bodiless.set(end);
+                self.step(Turn::Phase)
             }
             // The proxy answered while we held the request, by a timeout for instance.
             Stage::Request => {
@@ -146,36 +147,32 @@ impl Exchange {
         action
     }
 
-    pub(crate) fn request_body(&self, size: usize, end: bool) -> Action {
-        self.body(&self.shared.request, Stage::Request, BufferType::HttpRequestBody, size, end)
-    }
-
-    pub(crate) fn response_body(&self, size: usize, end: bool) -> Action {
-        self.body(&self.shared.response, Stage::Response, BufferType::HttpResponseBody, size, end)
-    }
-
-    pub(crate) fn request_trailers(&self) -> Action {
-        let (buffer, map) = (BufferType::HttpRequestBody, MapType::HttpRequestTrailers);
-        self.trailers(&self.shared.request, Stage::Request, buffer, map)
-    }
-
-    pub(crate) fn response_trailers(&self) -> Action {
-        let (buffer, map) = (BufferType::HttpResponseBody, MapType::HttpResponseTrailers);
-        self.trailers(&self.shared.response, Stage::Response, buffer, map)
-    }
-
-    /// The stream is over: the future is dropped, its callouts are not waited for.
-    pub(crate) fn end(&self) {
-        if self.running.get() || self.shared.request.has_hook() || self.shared.response.has_hook() {
-            // What the author's code leaves behind may log and call.
-            tasks::enter(self.id.get(), self.root.id());
-            self.close(Stage::Ended);
-        } else {
+    /// The stream is over: the future is dropped, its callouts are not waited for. True when a later stream may have
+    /// its memory.
+    pub(crate) fn end(&self) -> bool {
+        let is_plain = !self.is_running() && !self.closer.get();
+        if is_plain {
             self.stage.set(Stage::Ended);
         }
+        is_plain || self.end_closely()
+    }
+
+    fn end_closely(&self) -> bool {
+        // What the author's code leaves behind may log and call.
+        tasks::enter_exchange(self.id.get());
+        self.close(Stage::Ended);
         if self.known.take() {
             tasks::forget(self.id.get());
         }
+        self.request.missed.set(false);
+        self.response.missed.set(false);
+        self.closer.set(false);
+        !self.old.get()
+    }
+
+    /// There is a future in the seat.
+    fn is_running(&self) -> bool {
+        matches!(self.stage.get(), Stage::Request | Stage::Going | Stage::Response | Stage::Forwarded)
     }
 
     /// True while this map is in hand, in the exchange that the host has in effect.
@@ -184,17 +181,23 @@ impl Exchange {
         self.stage.get() == stage && tasks::is_current(self.id.get())
     }
 
+    /// Lets the request go, if it is still here. True when the response is here.
+    pub(crate) fn let_go(&self) -> bool {
+        if self.stage.get() == Stage::Request {
+            self.stage.set(Stage::Going);
+        }
+        self.stage.get() == Stage::Response
+    }
+
     fn close(&self, stage: Stage) {
         self.stage.set(stage);
         self.drop_work();
-        self.shared.request.drop_hooks();
-        self.shared.response.drop_hooks();
+        self.request.drop_hooks();
+        self.response.drop_hooks();
     }
 
     fn drop_work(&self) {
-        if self.running.take()
-            && let Some(mut work) = self.work.take()
-        {
+        if let Some(mut work) = self.work.take() {
             work.clear();
             self.put_back(work);
         }
@@ -205,75 +208,122 @@ impl Exchange {
         std::mem::forget(self.work.replace(Some(work)));
     }
 
-    fn poll(self: &Rc<Self>) -> Option<Result<Response>> {
-        if !self.running.get() {
-            return None;
-        }
+    fn poll(&self) -> Came {
         // Taken out, so that nothing is borrowed while the author's code runs.
-        let mut work = self.work.take()?;
-        let done = match work.poll(&mut Context::from_waker(&self.waker)) {
-            Poll::Ready(done) => {
-                self.running.set(false);
-                Some(done)
-            }
-            Poll::Pending => None,
-        };
+        let Some(mut work) = self.work.take() else { return Came::Waits };
+        let came = work.poll(&self.waker);
         self.put_back(work);
-        if done.is_none() && self.is_waker_kept() && !self.known.replace(true) {
-            self.keep();
+        came
+    }
+
+    fn step(self: &Rc<Self>, turn: Turn) -> Action {
+        let came = self.poll();
+        self.settle(came, turn)
+    }
+
+    /// Tells the host what came of a poll.
+    #[inline(always)]
+    fn settle(self: &Rc<Self>, mut came: Came, turn: Turn) -> Action {
+        if came == Came::Waits {
+            // One for `wake`, one for `waker`: somebody keeps another one.
+            if Arc::strong_count(&self.wake) > 2 {
+                self.keep();
+            }
+            if tasks::is_woken() {
+                came = self.poll_on();
+            }
         }
-        done
+        match (came, self.stage.get()) {
+            (Came::Waits, Stage::Going) => self.go_on(turn, Stage::Forwarded),
+            (Came::Waits, Stage::Request | Stage::Response) => Action::Pause,
+            (Came::Waits, _) => Action::Continue,
+            (Came::Upstream, _) => self.go_on(turn, Stage::Passed),
+            (Came::Otherwise, _) => self.finish(turn),
+        }
+    }
+
+    /// As [`poll`](Self::poll), as long as it wakes itself.
+    #[cold]
+    fn poll_on(self: &Rc<Self>) -> Came {
+        let polled = tasks::poll_on(self.id.get(), || match self.poll() {
+            Came::Waits => None,
+            came => Some(came),
+        });
+        match polled {
+            Polled::Done(came) => came,
+            Polled::Waits => Came::Waits,
+            Polled::Again => {
+                self.keep();
+                Came::Waits
+            }
+        }
     }
 
     /// Makes it findable by its wakers.
+    #[cold]
     fn keep(self: &Rc<Self>) {
-        let this: Weak<Self> = Rc::downgrade(self);
-        tasks::keep_stream(self.id.get(), this);
+        if !self.known.replace(true) {
+            let this: Weak<Self> = Rc::downgrade(self);
+            tasks::keep_stream(self.id.get(), this);
+            self.look_closer();
+        }
     }
 
-    fn step(self: &Rc<Self>, place: Place) -> Action {
-        let done = match tasks::poll_settled(self.id.get(), || self.poll()) {
-            Polled::Done(done) => done,
-            waits => {
-                if matches!(waits, Polled::Again) && !self.known.replace(true) {
-                    self.keep();
-                }
-                return match self.stage.get() {
-                    Stage::Request if self.shared.forwarded.get() => self.go_on(place, Stage::Forwarded),
-                    Stage::Request | Stage::Response => Action::Pause,
-                    _ => Action::Continue,
-                };
-            }
-        };
-        match done.map(|response| response.0) {
-            Ok(Kind::Reply(reply)) => self.answer(*reply),
-            Ok(Kind::Upstream { .. }) => self.go_on(place, Stage::Passed),
-            Err(error) => self.failed(error, place),
+    /// `handle` came to something else than the response of the upstream.
+    #[cold]
+    fn finish(&self, turn: Turn) -> Action {
+        let ending = self.work.take().and_then(|mut work| {
+            let ending = work.ending();
+            self.put_back(work);
+            ending
+        });
+        match ending {
+            Some(Ok(reply)) => self.answer(*reply),
+            Some(Err(error)) => self.failed(error, turn),
+            None => Action::Continue,
         }
     }
 
     /// Lets go what is in hand.
-    fn go_on(&self, place: Place, next: Stage) -> Action {
+    #[inline(always)]
+    fn go_on(&self, turn: Turn, next: Stage) -> Action {
+        if turn == Turn::Phase && !self.closer.get() {
+            self.stage.set(next);
+            return Action::Continue;
+        }
+        self.go_on_closely(turn, next)
+    }
+
+    #[inline(never)]
+    fn go_on_closely(&self, turn: Turn, next: Stage) -> Action {
         let held = self.stage.replace(next);
         let (side, map, stream) = match held {
-            Stage::Request => (&self.shared.request, MapType::HttpRequestHeaders, StreamType::Request),
-            Stage::Response => (&self.shared.response, MapType::HttpResponseHeaders, StreamType::Response),
+            Stage::Request | Stage::Going => {
+                (&self.request, MapType::HttpRequestHeaders, StreamType::Request)
+            }
+            Stage::Response => (&self.response, MapType::HttpResponseHeaders, StreamType::Response),
             _ => return Action::Continue,
         };
-        if side.has_hook() {
-            if side.is_late() {
-                self.stage.set(held);
-                side.hook.take();
-                return self.failed(BodyMissed.into(), place);
-            }
-            side.prepare(map);
+        if side.is_late() {
+            self.stage.set(held);
+            side.hook.take();
+            return self.failed(BodyMissed.into(), turn);
         }
-        if place == Place::Later
+        side.prepare(map);
+        if turn == Turn::Later
             && let Err(status) = host::continue_stream(stream)
         {
             log::error!("the host could not go on: {status}");
         }
         Action::Continue
+    }
+
+    /// What the filter wants after a failure.
+    fn policy(&self) -> OnError {
+        let Some(work) = self.work.take() else { return OnError::Deny };
+        let policy = work.on_error();
+        self.put_back(work);
+        policy
     }
 
     fn answer(&self, reply: Reply) -> Action {
@@ -285,15 +335,15 @@ impl Exchange {
         Action::Pause
     }
 
-    fn failed(&self, error: Error, place: Place) -> Action {
+    fn failed(&self, error: Error, turn: Turn) -> Action {
         let error = match error.into_reply() {
             Ok(reply) => return self.answer(reply),
             Err(error) => error,
         };
-        match self.root.count_failure("exchange", &error) {
+        match count_failure("exchange", self.policy(), &error) {
             OnError::Pass => {
                 self.drop_work();
-                self.go_on(place, Stage::Passed)
+                self.go_on_closely(turn, Stage::Passed)
             }
             OnError::Deny => self.deny(&error),
             OnError::Reply(reply) => self.answer(reply),
@@ -303,54 +353,6 @@ impl Exchange {
     fn deny(&self, error: &Error) -> Action {
         let status = if error.downcast_ref::<BodyTooLarge>().is_some() { 413 } else { 500 };
         self.answer(Reply::new(status).details("tamis_filter_error"))
-    }
-
-    fn body(&self, side: &Side, held: Stage, buffer: BufferType, size: usize, end: bool) -> Action {
-        tasks::enter(self.id.get(), self.root.id());
-        if self.stage.get() == held {
-            // Only with `allow_on_headers_stop_iteration`: going on here would let the headers go too.
-            side.missed.set(true);
-            return Action::Pause;
-        }
-        if matches!(self.stage.get(), Stage::Answered | Stage::Ended) {
-            return Action::Continue;
-        }
-        let action = match side.run(buffer, size, end) {
-            Ok(Flow::On) => Action::Continue,
-            Ok(Flow::Hold) => Action::Pause,
-            Err(error) => self.failed_in_body(error),
-        };
-        tasks::drain();
-        action
-    }
-
-    fn trailers(&self, side: &Side, held: Stage, buffer: BufferType, map: MapType) -> Action {
-        tasks::enter(self.id.get(), self.root.id());
-        if self.stage.get() == held {
-            return Action::Pause;
-        }
-        if matches!(self.stage.get(), Stage::Answered | Stage::Ended) {
-            return Action::Continue;
-        }
-        let action = match side.finish(buffer, map) {
-            Ok(()) => Action::Continue,
-            Err(error) => self.failed_in_body(error),
-        };
-        tasks::drain();
-        action
-    }
-
-    /// As [`failed`](Self::failed); what passes is the piece, `handle` goes on undisturbed.
-    fn failed_in_body(&self, error: Error) -> Action {
-        let error = match error.into_reply() {
-            Ok(reply) => return self.answer(reply),
-            Err(error) => error,
-        };
-        match self.root.count_failure("exchange", &error) {
-            OnError::Pass => Action::Continue,
-            OnError::Deny => self.deny(&error),
-            OnError::Reply(reply) => self.answer(reply),
-        }
     }
 }
 
@@ -362,7 +364,7 @@ impl Woken for Exchange {
 
     fn woken(self: Rc<Self>) {
         if matches!(self.stage.get(), Stage::Request | Stage::Forwarded | Stage::Response) {
-            self.step(Place::Later);
+            self.step(Turn::Later);
         }
     }
 }

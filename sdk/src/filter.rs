@@ -1,12 +1,12 @@
 //! The one trait that an author implements.
 
 use crate::root::RootState;
-use crate::{Next, Reply, Request, Response, Result, Root};
+use crate::{Next, Reply, Request, Response, Result, Root, response};
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use tamis_abi::Action;
 
 /// What happens to an exchange whose `handle` or body hook failed. The failure is logged once and counted in
@@ -70,67 +70,93 @@ pub trait Filter: Sized + 'static {
 
 /// The seat of the future of one exchange after the other: its memory is used again.
 pub(crate) trait Work {
-    /// Makes the future. One that was there is dropped.
-    fn start(&mut self, request: Request, next: Next);
+    /// Makes the future, and polls it. One that was there is dropped.
+    fn begin(&mut self, request: Request, waker: &Waker) -> Came;
     /// A future that is done is dropped.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Response>>;
+    fn poll(&mut self, waker: &Waker) -> Came;
     /// Drops the future.
     fn clear(&mut self);
+    /// What came [`Otherwise`](Came::Otherwise), once.
+    fn ending(&mut self) -> Option<Ending>;
+    fn on_error(&self) -> OnError;
 }
+
+/// What came of a poll.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Came {
+    Waits,
+    /// The response of the upstream goes on.
+    Upstream,
+    /// See [`Work::ending`].
+    Otherwise,
+}
+
+/// An answer of the filter, or a failure.
+pub(crate) type Ending = Result<Box<Reply>>;
 
 struct Seat<F, M, W> {
     filter: Rc<F>,
     handle: M,
     future: Pin<Box<Option<W>>>,
+    ending: Option<Ending>,
 }
 
 impl<F, M, W> Work for Seat<F, M, W>
 where
+    F: Filter,
     M: Fn(Rc<F>, Request, Next) -> W,
     W: Future<Output = Result<Response>>,
 {
-    fn start(&mut self, request: Request, next: Next) {
-        let future = (self.handle)(self.filter.clone(), request, next);
+    fn begin(&mut self, request: Request, waker: &Waker) -> Came {
+        let future = (self.handle)(self.filter.clone(), request, Next::new());
         self.future.set(Some(future));
+        self.poll(waker)
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Response>> {
-        let Some(future) = self.future.as_mut().as_pin_mut() else { return Poll::Pending };
-        let done = future.poll(context);
-        if done.is_ready() {
-            self.future.set(None);
-        }
-        done
+    fn poll(&mut self, waker: &Waker) -> Came {
+        let Some(future) = self.future.as_mut().as_pin_mut() else { return Came::Waits };
+        let Poll::Ready(done) = future.poll(&mut Context::from_waker(waker)) else { return Came::Waits };
+        self.future.set(None);
+        let ending = match done {
+            Ok(Response(response::Kind::Upstream(_))) => return Came::Upstream,
+            Ok(Response(response::Kind::Reply(reply))) => Ok(reply),
+            Err(error) => Err(error),
+        };
+        self.ending = Some(ending);
+        Came::Otherwise
     }
 
     fn clear(&mut self) {
         self.future.set(None);
     }
+
+    fn ending(&mut self) -> Option<Ending> {
+        self.ending.take()
+    }
+
+    fn on_error(&self) -> OnError {
+        self.filter.on_error()
+    }
 }
 
 /// As a function, since only inference can name the type of the future.
-fn seat<F: 'static, M, W>(filter: Rc<F>, handle: M) -> Box<dyn Work>
+fn seat<F: Filter, M, W>(filter: Rc<F>, handle: M) -> Box<dyn Work>
 where
     M: Fn(Rc<F>, Request, Next) -> W + 'static,
     W: Future<Output = Result<Response>> + 'static,
 {
-    Box::new(Seat { filter, handle, future: Box::pin(None) })
+    Box::new(Seat { filter, handle, future: Box::pin(None), ending: None })
 }
 
 /// A filter without its type.
 pub(crate) trait Handle {
     /// A seat for exchanges of this filter.
     fn work(self: Rc<Self>) -> Box<dyn Work>;
-    fn on_error(&self) -> OnError;
 }
 
 impl<F: Filter> Handle for F {
     fn work(self: Rc<Self>) -> Box<dyn Work> {
         seat(self, F::handle)
-    }
-
-    fn on_error(&self) -> OnError {
-        Filter::on_error(self)
     }
 }
 

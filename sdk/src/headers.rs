@@ -1,9 +1,11 @@
 //! Headers as bytes, with duplicates visible.
 
 use crate::error::{HostError, told};
+use crate::exchange::Exchange;
 use crate::host;
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::fmt;
+use std::rc::Rc;
 use tamis_abi::{MapType, pairs};
 
 mod table;
@@ -11,18 +13,32 @@ mod words;
 
 use table::{Entry, Table};
 
-/// Where live headers are.
-#[derive(Debug)]
-struct Live {
-    map: MapType,
-    /// The host would read and write the map that is meant, and not another exchange's.
-    here: Cell<bool>,
+/// Where headers are.
+enum Place {
+    /// In no host.
+    Here,
+    /// In the host, which is about the message that is meant as long as they live.
+    Host(MapType),
+    /// In the host while this exchange has them in hand: before and afterwards it would read and write the map of
+    /// another one.
+    Exchange(Rc<Exchange>, MapType),
 }
 
-impl Live {
-    #[inline]
-    fn write(&self) -> Result<MapType, HeaderError> {
-        if self.here.get() { Ok(self.map) } else { Err(left()) }
+impl Place {
+    fn map(&self) -> Option<MapType> {
+        match self {
+            Self::Here => None,
+            Self::Host(map) | Self::Exchange(_, map) => Some(*map),
+        }
+    }
+
+    /// The host's map; `None` for one of our own.
+    fn in_hand(&self) -> Option<Result<MapType, HeaderError>> {
+        match self {
+            Self::Here => None,
+            Self::Exchange(exchange, map) if !exchange.has(*map) => Some(Err(left())),
+            Self::Host(map) | Self::Exchange(_, map) => Some(Ok(*map)),
+        }
     }
 }
 
@@ -44,9 +60,8 @@ impl Live {
 ///     Ok(())
 /// }
 /// ```
-#[derive(Debug)]
 pub struct Headers {
-    live: Option<Live>,
+    place: Place,
     /// On the heap, so that headers that nobody reads are moved for less.
     table: OnceCell<Box<Table>>,
 }
@@ -97,19 +112,38 @@ impl From<HostError> for HeaderError {
 }
 
 impl Headers {
-    pub(crate) fn live(map: MapType) -> Self {
-        Self { live: Some(Live { map, here: Cell::new(true) }), table: OnceCell::new() }
+    fn at(place: Place) -> Self {
+        Self { place, table: OnceCell::new() }
     }
 
-    /// Says whether they are in hand, before each use.
-    pub(crate) fn set_here(&self, here: bool) {
-        if let Some(live) = &self.live {
-            live.here.set(here);
-        }
+    /// Those of an exchange.
+    pub(crate) fn of(exchange: Rc<Exchange>, map: MapType) -> Self {
+        Self::at(Place::Exchange(exchange, map))
+    }
+
+    /// Those that the host has now. Only for as long as a callback takes.
+    pub(crate) fn of_host(map: MapType) -> Self {
+        Self::at(Place::Host(map))
     }
 
     pub(crate) fn owned() -> Self {
-        Self { live: None, table: OnceCell::new() }
+        Self::at(Place::Here)
+    }
+
+    /// Whose they are.
+    pub(crate) fn exchange(&self) -> Option<&Exchange> {
+        match &self.place {
+            Place::Exchange(exchange, _) => Some(exchange),
+            _ => None,
+        }
+    }
+
+    /// As [`exchange`](Self::exchange), when they are not needed any more.
+    pub(crate) fn into_exchange(self) -> Option<Rc<Exchange>> {
+        match self.place {
+            Place::Exchange(exchange, _) => Some(exchange),
+            _ => None,
+        }
     }
 
     /// Headers that a host encoded. Bytes that are no headers are none.
@@ -121,11 +155,9 @@ impl Headers {
 
     fn table(&self) -> &Table {
         self.table.get_or_init(|| {
-            Box::new(match &self.live {
+            Box::new(match self.place.in_hand() {
                 // An unavailable map is empty (docs/envoy.md 2.1.12), never an error.
-                Some(live) if live.here.get() => {
-                    Table::decode(host::header_pairs(live.map).unwrap_or_default())
-                }
+                Some(Ok(map)) => Table::decode(host::header_pairs(map).unwrap_or_default()),
                 _ => Table::default(),
             })
         })
@@ -201,11 +233,12 @@ impl Headers {
     }
 
     fn put(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
-        match &self.live {
-            Some(live) => {
-                told("set a header", host::header_replace(live.write()?, name, value))?;
+        match self.place.in_hand() {
+            Some(map) => {
+                let map = map?;
+                told("set a header", host::header_replace(map, name, value))?;
                 if let Some(table) = self.table.get_mut() {
-                    let name = resolve_in(Some(live.map), name);
+                    let name = resolve_in(Some(map), name);
                     table.remove(name);
                     table.push(name, value);
                 }
@@ -225,9 +258,9 @@ impl Headers {
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
         let (name, value) = (name.as_ref(), value.as_ref());
         check(name, value)?;
-        match &self.live {
-            Some(live) => {
-                told("add a header", host::header_add(live.write()?, name, value))?;
+        match self.place.in_hand() {
+            Some(map) => {
+                told("add a header", host::header_add(map?, name, value))?;
                 // Whether it was joined only the host knows: the next read asks again.
                 self.table.take();
             }
@@ -242,10 +275,10 @@ impl Headers {
     /// When the host refuses.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> Result<(), HeaderError> {
         let name = name.as_ref();
-        if let Some(live) = &self.live {
-            told("remove a header", host::header_remove(live.write()?, name))?;
+        if let Some(map) = self.place.in_hand() {
+            told("remove a header", host::header_remove(map?, name))?;
         }
-        let name = resolve_in(self.map(), name);
+        let name = resolve_in(self.place.map(), name);
         if let Some(table) = self.table.get_mut() {
             table.remove(name);
         }
@@ -270,11 +303,15 @@ impl Headers {
     }
 
     fn resolve<'n>(&self, name: &'n [u8]) -> &'n [u8] {
-        resolve_in(self.map(), name)
+        resolve_in(self.place.map(), name)
     }
+}
 
-    fn map(&self) -> Option<MapType> {
-        self.live.as_ref().map(|live| live.map)
+/// The list of them, bytes escaped.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        f.debug_list().entries(self.iter().map(|(name, value)| (text(name), text(value)))).finish()
     }
 }
 

@@ -94,8 +94,7 @@ mod root;
 mod schema;
 pub mod shared;
 mod slot;
-#[cfg(any(target_family = "wasm", test))]
-#[cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "natively one exchange runs at a time"))]
+#[cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "natively there is one root"))]
 mod streams;
 mod tasks;
 pub mod tcp;

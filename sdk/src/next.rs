@@ -1,35 +1,12 @@
 //! The rest of the way: what follows this filter, up to the upstream.
 
-use crate::body::Side;
 use crate::exchange::Exchange;
 use crate::{Request, Response, Result};
-use std::cell::Cell;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-
-/// What the exchange and its parts know together.
-#[derive(Default)]
-pub(crate) struct Shared {
-    /// The author let the request go.
-    pub(crate) forwarded: Cell<bool>,
-    /// Response headers are here.
-    pub(crate) answered: Cell<bool>,
-    pub(crate) request: Side,
-    pub(crate) response: Side,
-}
-
-impl Shared {
-    /// As new.
-    pub(crate) fn reset(&self) {
-        self.forwarded.set(false);
-        self.answered.set(false);
-        self.request.reset();
-        self.response.reset();
-    }
-}
 
 /// The way on. Taken by [`run`](Self::run), so that a request goes on once: a proxy that is told twice sends twice.
 ///
@@ -68,7 +45,7 @@ impl Next {
     /// None today; a stream that ends early drops the future instead. Kept so that `?` stays right.
     pub fn run(self, request: Request) -> impl Future<Output = Result<Response>> {
         // Nothing else of it is needed any more, and a future that does not hold it is moved for less.
-        Run(Some(request.into_exchange()))
+        Run(request.into_exchange())
     }
 }
 
@@ -79,14 +56,12 @@ impl Future for Run {
     type Output = Result<Response>;
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(exchange) = &self.0 else { return Poll::Pending };
-        exchange.shared.forwarded.set(true);
-        if !exchange.shared.answered.get() {
-            return Poll::Pending;
-        }
         match self.0.take() {
-            Some(exchange) => Poll::Ready(Ok(Response::upstream(exchange))),
-            None => Poll::Pending,
+            Some(exchange) if exchange.let_go() => Poll::Ready(Ok(Response::upstream(exchange))),
+            waits => {
+                self.0 = waits;
+                Poll::Pending
+            }
         }
     }
 }

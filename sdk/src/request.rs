@@ -1,7 +1,7 @@
 //! The request of an exchange.
 
 use crate::Result;
-use crate::body::{Body, Hook, Side};
+use crate::body::Body;
 use crate::exchange::Exchange;
 use crate::headers::Headers;
 use std::rc::Rc;
@@ -31,30 +31,25 @@ use tamis_abi::MapType;
 ///     Ok(response)
 /// }
 /// ```
-pub struct Request {
-    headers: Headers,
-    exchange: Rc<Exchange>,
-}
+pub struct Request(Headers);
 
 impl Request {
     pub(crate) fn new(exchange: Rc<Exchange>) -> Self {
-        Self { headers: Headers::live(MapType::HttpRequestHeaders), exchange }
+        Self(Headers::of(exchange, MapType::HttpRequestHeaders))
     }
 
-    pub(crate) fn into_exchange(self) -> Rc<Exchange> {
-        self.exchange
+    pub(crate) fn into_exchange(self) -> Option<Rc<Exchange>> {
+        self.0.into_exchange()
     }
 
     /// The headers, `:method`, `:path`, `:authority` and `:scheme` among them.
     pub fn headers(&self) -> &Headers {
-        self.headers.set_here(self.exchange.has(MapType::HttpRequestHeaders));
-        &self.headers
+        &self.0
     }
 
     /// The headers, to change them. Envoy chooses the route with the changed headers.
     pub fn headers_mut(&mut self) -> &mut Headers {
-        self.headers.set_here(self.exchange.has(MapType::HttpRequestHeaders));
-        &mut self.headers
+        &mut self.0
     }
 
     /// `:method`; empty when there is none.
@@ -97,19 +92,19 @@ impl Request {
     pub fn id(&self) -> String {
         match self.headers().text("x-request-id") {
             Ok(Some(id)) if !id.is_empty() => id.to_owned(),
-            _ => format!("stream {}", self.exchange.id()),
+            _ => format!("stream {}", self.0.exchange().map_or(0, Exchange::id)),
         }
     }
 
     /// False when the headers are the whole request.
     pub fn has_body(&self) -> bool {
-        !self.side().bodiless.get()
+        self.0.exchange().is_some_and(|exchange| !exchange.request.bodiless.get())
     }
 
     /// Hooks for the body, which flows after the headers have left.
     pub fn body(&mut self) -> Body<'_> {
         crate::host::mark_request_body();
-        Body::new(self.side())
+        Body::new(self.0.exchange(), |exchange| &exchange.request)
     }
 
     /// Shows the trailers when they come, to look at or change. Most requests have none.
@@ -123,11 +118,10 @@ impl Request {
     /// ```
     pub fn on_trailers(&mut self, hook: impl FnOnce(&mut Headers) -> Result<()> + 'static) {
         crate::host::mark_request_trailers();
-        self.side().set_trailers(hook);
-    }
-
-    fn side(&self) -> &Side {
-        &self.exchange.shared.request
+        if let Some(exchange) = self.0.exchange() {
+            exchange.request.trailers.set(Some(Box::new(hook)));
+            exchange.look_closer();
+        }
     }
 }
 
@@ -135,17 +129,5 @@ fn split_query(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     match path.iter().position(|b| *b == b'?') {
         Some(at) => (&path[..at], Some(&path[at + 1..])),
         None => (path, None),
-    }
-}
-
-impl Side {
-    /// Takes `content-length` away when the body will have another length: hosts never repair it
-    /// (docs/envoy.md 2.3), and a wrong one corrupts the connection.
-    pub(crate) fn prepare(&self, map: MapType) {
-        let changes = matches!(self.hook().as_deref(), Some(Hook::Each(_) | Hook::Whole { .. }));
-        if changes && !self.bodiless.get() {
-            // An absent header is fine, and a refusal shows on the wire at worst as it was.
-            let _ = crate::host::header_remove(map, b"content-length");
-        }
     }
 }

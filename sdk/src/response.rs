@@ -26,27 +26,21 @@ use tamis_abi::MapType;
 pub struct Response(pub(crate) Kind);
 
 pub(crate) enum Kind {
-    Upstream {
-        headers: Headers,
-        exchange: Rc<Exchange>,
-    },
+    /// Its headers know the exchange.
+    Upstream(Headers),
     /// On the heap, so that the usual response is moved for less.
     Reply(Box<Reply>),
 }
 
 impl Response {
     pub(crate) fn upstream(exchange: Rc<Exchange>) -> Self {
-        let headers = Headers::live(MapType::HttpResponseHeaders);
-        Self(Kind::Upstream { headers, exchange })
+        Self(Kind::Upstream(Headers::of(exchange, MapType::HttpResponseHeaders)))
     }
 
     /// The headers; of an upstream response `:status` among them.
     pub fn headers(&self) -> &Headers {
         match &self.0 {
-            Kind::Upstream { headers, exchange } => {
-                headers.set_here(exchange.has(MapType::HttpResponseHeaders));
-                headers
-            }
+            Kind::Upstream(headers) => headers,
             Kind::Reply(reply) => &reply.headers,
         }
     }
@@ -54,10 +48,7 @@ impl Response {
     /// The headers, to change them.
     pub fn headers_mut(&mut self) -> &mut Headers {
         match &mut self.0 {
-            Kind::Upstream { headers, exchange } => {
-                headers.set_here(exchange.has(MapType::HttpResponseHeaders));
-                headers
-            }
+            Kind::Upstream(headers) => headers,
             Kind::Reply(reply) => &mut reply.headers,
         }
     }
@@ -65,7 +56,7 @@ impl Response {
     /// The status code; `None` when the upstream sent none that is a number.
     pub fn status(&self) -> Option<u16> {
         match &self.0 {
-            Kind::Upstream { .. } => std::str::from_utf8(self.headers().get(":status")?).ok()?.parse().ok(),
+            Kind::Upstream(_) => std::str::from_utf8(self.headers().get(":status")?).ok()?.parse().ok(),
             Kind::Reply(reply) => Some(reply.status()),
         }
     }
@@ -79,7 +70,7 @@ impl Response {
             return Err(crate::Error::msg(format!("status {status} is not in 200..=599")));
         }
         match &mut self.0 {
-            Kind::Upstream { .. } => self.headers_mut().set(":status", status.to_string())?,
+            Kind::Upstream(_) => self.headers_mut().set(":status", status.to_string())?,
             Kind::Reply(reply) => reply.status = status,
         }
         Ok(())
@@ -88,9 +79,9 @@ impl Response {
     /// Hooks for the body, which flows after the headers have left; `None` for a [`Reply`].
     pub fn body(&mut self) -> Option<Body<'_>> {
         match &self.0 {
-            Kind::Upstream { exchange, .. } => {
+            Kind::Upstream(headers) => {
                 crate::host::mark_response_body();
-                Some(Body::new(&exchange.shared.response))
+                Some(Body::new(headers.exchange(), |exchange| &exchange.response))
             }
             Kind::Reply(_) => None,
         }
@@ -112,9 +103,12 @@ impl Response {
     /// }
     /// ```
     pub fn on_trailers(&mut self, hook: impl FnOnce(&mut Headers) -> Result<()> + 'static) {
-        if let Kind::Upstream { exchange, .. } = &self.0 {
+        if let Kind::Upstream(headers) = &self.0
+            && let Some(exchange) = headers.exchange()
+        {
             crate::host::mark_response_trailers();
-            exchange.shared.response.set_trailers(hook);
+            exchange.response.trailers.set(Some(Box::new(hook)));
+            exchange.look_closer();
         }
     }
 }

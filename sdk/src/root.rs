@@ -1,10 +1,9 @@
 //! The part of a filter that outlives exchanges: timers, background tasks, failures counted.
 
-use crate::exchange::Exchange;
 use crate::filter::{Handle, Kind, Make, OnError, Part};
 use crate::tasks::WakeId;
 use crate::timers::Timers;
-use crate::{Error, events, host, log, metrics, tasks};
+use crate::{Error, events, host, log, metrics, streams, tasks};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
@@ -14,10 +13,6 @@ use tamis_abi::BufferType;
 
 /// The counter of failures of `handle` and of body hooks.
 const FAILURES: &str = "tamis.filter_errors";
-
-/// Ended exchanges whose memory is kept for later ones, at most: a worker seldom has more requests in hand that
-/// end at once, and each keeps the size of the filter's future.
-const SPARES: usize = 64;
 
 /// The filter's place in the proxy: one on the main thread, one on each worker.
 ///
@@ -49,9 +44,6 @@ pub(crate) struct RootState {
     part: RefCell<Option<Part>>,
     /// The filter is none for HTTP.
     other: Cell<bool>,
-    /// Rises with each filter: what was made for an older one is not used again.
-    generation: Cell<u32>,
-    spares: RefCell<Vec<Rc<Exchange>>>,
     pub(crate) timers: Timers,
     tasks: RefCell<Vec<Task>>,
     waker: Waker,
@@ -77,8 +69,6 @@ impl RootState {
             make,
             part: RefCell::new(None),
             other: Cell::new(false),
-            generation: Cell::new(0),
-            spares: RefCell::new(Vec::new()),
             timers: Timers::default(),
             tasks: RefCell::new(Vec::new()),
             waker: Waker::from(WakeId::new(id)),
@@ -111,30 +101,6 @@ impl RootState {
         }
     }
 
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation.get()
-    }
-
-    /// An ended exchange to use again.
-    pub(crate) fn spare(&self) -> Option<Rc<Exchange>> {
-        self.spares.borrow_mut().pop()
-    }
-
-    /// Keeps an ended exchange that nobody else holds.
-    pub(crate) fn keep_spare(&self, exchange: Rc<Exchange>) {
-        let mut spares = self.spares.borrow_mut();
-        if spares.len() < SPARES {
-            spares.push(exchange);
-        }
-    }
-
-    /// What was kept is of no use any more. It is dropped when nothing is borrowed.
-    fn drop_spares(&self) {
-        self.generation.set(self.generation.get().wrapping_add(1));
-        let spares = self.spares.take();
-        drop(spares);
-    }
-
     /// Reads the configuration and makes the filter. False refuses it.
     pub(crate) fn configure(self: &Rc<Self>, size: usize) -> bool {
         tasks::enter(self.id, self.id);
@@ -144,7 +110,7 @@ impl RootState {
             Ok(part) => {
                 self.other.set(matches!(part, Part::Other(_)));
                 *self.part.borrow_mut() = Some(part);
-                self.drop_spares();
+                streams::outdate(self.id);
                 tasks::drain();
                 true
             }
@@ -183,21 +149,20 @@ impl RootState {
         // What the end of those started never runs.
         let (tasks, timers) = (self.tasks.take(), self.timers.take());
         drop((tasks, timers));
-        // They hold this root.
-        self.drop_spares();
+        streams::outdate(self.id);
         events::gone(self.id);
     }
 
-    /// Logs and counts once, and says what the filter wants.
+    /// As [`count_failure`], with what a filter that is none for HTTP wants.
     pub(crate) fn count_failure(&self, what: &str, error: &Error) -> OnError {
-        let policy = match &*self.part.borrow() {
-            Some(Part::Http(filter)) => filter.on_error(),
-            Some(Part::Other(kind)) => kind.on_error(),
-            None => OnError::Deny,
-        };
-        let then = if matches!(policy, OnError::Pass) { "passed" } else { "denied" };
-        log::error!("{what} {then}: {error}");
-        metrics::counter(FAILURES).add(1);
-        policy
+        count_failure(what, self.kind().map_or(OnError::Deny, |kind| kind.on_error()), error)
     }
+}
+
+/// Logs and counts a failure once, and gives what the filter wants then.
+pub(crate) fn count_failure(what: &str, policy: OnError, error: &Error) -> OnError {
+    let then = if matches!(policy, OnError::Pass) { "passed" } else { "denied" };
+    log::error!("{what} {then}: {error}");
+    metrics::counter(FAILURES).add(1);
+    policy
 }

@@ -1,17 +1,56 @@
 //! Which exchange a callback is about: contexts by the ids that the host gave them.
+//!
+//! Each callback begins with this search, so it is short: hosts count ids up, and the last bits of an id say where its
+//! exchange is. One whose place is taken is in the crowd.
 
 use crate::exchange::Exchange;
 use crate::filter::Make;
 use crate::ids::Ids;
-use crate::others::{Event, tell};
+use crate::others::{self, Event};
 use crate::root::RootState;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use tamis_abi::Action;
+
+/// Places, a power of two. Twice the requests that a busy worker has in hand, so that few are in the crowd; each that
+/// was ever taken keeps the size of an exchange and of the filter's future.
+const PLACES: usize = 256;
+
+/// Where an exchange is.
+struct Place {
+    /// Of its stream; 0, which is no stream, in an empty place.
+    id: Cell<u32>,
+    /// The id of its root.
+    home: Cell<u32>,
+    /// Out of it while its filter runs.
+    exchange: Cell<Option<Rc<Exchange>>>,
+}
+
+impl Place {
+    const fn new() -> Self {
+        Self { id: Cell::new(0), home: Cell::new(0), exchange: Cell::new(None) }
+    }
+
+    /// An exchange begins here.
+    fn take_in(&self, id: u32, exchange: Rc<Exchange>) {
+        self.id.set(id);
+        self.home.set(exchange.home());
+        fill(&self.exchange, Some(exchange));
+    }
+}
+
+/// Puts something where nothing is, so that there is nothing to drop.
+fn fill<T>(place: &Cell<Option<T>>, new: Option<T>) {
+    std::mem::forget(place.replace(new));
+}
 
 thread_local! {
     static MAKE: Cell<Option<Make>> = const { Cell::new(None) };
     static ROOTS: RefCell<Vec<Rc<RootState>>> = const { RefCell::new(Vec::new()) };
-    static STREAMS: RefCell<Ids<Rc<Exchange>>> = const { RefCell::new(Ids::new()) };
+    static STREAMS: [Place; PLACES] = const { [const { Place::new() }; PLACES] };
+    static CROWD: RefCell<Ids<Rc<Exchange>>> = const { RefCell::new(Ids::new()) };
+    /// The last exchange that ended, and behind it those before: their memory is for later ones.
+    static SPARES: Cell<Option<Rc<Exchange>>> = const { Cell::new(None) };
 }
 
 /// How new roots make their filter.
@@ -19,24 +58,72 @@ pub(crate) fn set_make(make: Make) {
     MAKE.set(Some(make));
 }
 
+fn place<T>(id: u32, f: impl FnOnce(&Place) -> T) -> T {
+    STREAMS.with(|places| f(&places[id as usize % PLACES]))
+}
+
 /// The host has a new context: a root when `parent` is 0, else a stream of that root. One of an unknown root
 /// stays unknown, and its exchange passes.
 pub(crate) fn create(id: u32, parent: u32) {
-    if parent != 0 {
-        let other = ROOTS.with_borrow(|roots| {
-            let root = roots.iter().find(|root| root.id() == parent)?;
-            if !root.is_http() {
-                return Some(root.clone());
-            }
-            STREAMS.with_borrow_mut(|streams| streams.insert(id, Exchange::new(id, root)));
-            None
-        });
-        if let Some(root) = other {
-            tell(id, Event::Create(&root));
+    let is_done = place(id, |place| {
+        let Some(spare) = SPARES.take() else { return false };
+        let fits = spare.home() == parent && place.id.get() == 0;
+        if fits {
+            SPARES.with(|spares| fill(spares, spare.next.take()));
+            spare.begin(id);
+            place.take_in(id, spare);
+        } else {
+            SPARES.with(|spares| fill(spares, Some(spare)));
         }
-    } else if let Some(make) = MAKE.get() {
-        ROOTS.with_borrow_mut(|roots| roots.push(RootState::new(id, make)));
+        fits
+    });
+    if !is_done {
+        create_first(id, parent);
     }
+}
+
+/// As [`create`], without a spare that fits.
+#[cold]
+fn create_first(id: u32, parent: u32) {
+    if parent == 0 {
+        if let Some(make) = MAKE.get() {
+            ROOTS.with_borrow_mut(|roots| roots.push(RootState::new(id, make)));
+        }
+    } else if let Some(root) = root(parent) {
+        match root.is_http() {
+            true => drop(open(id, &root)),
+            false => drop(others::tell(id, Event::Create(&root))),
+        }
+    }
+}
+
+/// A new exchange of this root.
+pub(crate) fn open(id: u32, root: &RootState) -> Rc<Exchange> {
+    let exchange = take_spare(root.id()).unwrap_or_else(|| Exchange::new(root));
+    exchange.begin(id);
+    place(id, |place| {
+        if place.id.get() == 0 {
+            place.take_in(id, exchange.clone());
+        } else {
+            CROWD.with_borrow_mut(|crowd| crowd.insert(id, exchange.clone()));
+        }
+    });
+    exchange
+}
+
+/// The first spare of this root, wherever it is among them.
+fn take_spare(root: u32) -> Option<Rc<Exchange>> {
+    let (mut found, mut others) = (None, None::<Rc<Exchange>>);
+    while let Some(spare) = SPARES.take() {
+        SPARES.set(spare.next.take());
+        if found.is_none() && spare.home() == root {
+            found = Some(spare);
+        } else {
+            spare.next.set(others.replace(spare.clone()));
+        }
+    }
+    SPARES.set(others);
+    found
 }
 
 /// The root with this id.
@@ -44,22 +131,59 @@ pub(crate) fn root(id: u32) -> Option<Rc<RootState>> {
     ROOTS.with_borrow(|roots| roots.iter().find(|root| root.id() == id).cloned())
 }
 
-/// The exchange of this stream.
-pub(crate) fn stream(id: u32) -> Option<Rc<Exchange>> {
-    STREAMS.with_borrow(|streams| streams.get(id).cloned())
+/// The id of the root of this exchange.
+pub(crate) fn home(id: u32) -> Option<u32> {
+    let placed = place(id, |place| (place.id.get() == id).then(|| place.home.get()));
+    placed.or_else(|| CROWD.with_borrow(|crowd| crowd.get(id).map(|exchange| exchange.home())))
+}
+
+/// Tells the exchange of this stream; one that is unknown goes on.
+pub(crate) fn tell(id: u32, told: impl FnOnce(&Rc<Exchange>) -> Action) -> Action {
+    place(id, |place| {
+        let (found, is_placed) = match place.exchange.take() {
+            Some(exchange) if place.id.get() == id => (Some(exchange), true),
+            other => {
+                place.exchange.set(other);
+                (CROWD.with_borrow(|crowd| crowd.get(id).cloned()), false)
+            }
+        };
+        let Some(exchange) = found else { return Action::Continue };
+        let action = told(&exchange);
+        if is_placed {
+            fill(&place.exchange, Some(exchange));
+        }
+        action
+    })
 }
 
 /// The host logs a stream, or with a root what its proxy has seen.
 pub(crate) fn log(id: u32) {
-    tell(id, Event::Log(root(id).as_ref()));
+    others::tell(id, Event::Log(root(id).as_ref()));
 }
 
 /// The host is done with a context. Nothing of ours happens between that and its deletion.
 pub(crate) fn done(id: u32) {
-    if let Some(exchange) = STREAMS.with_borrow_mut(|streams| streams.remove(id)) {
+    let ended = place(id, |place| {
+        let exchange = if place.id.get() == id { place.exchange.take() } else { None }?;
+        let is_fit = exchange.end();
+        place.id.set(0);
+        // Nobody can know then that it was another one.
+        if is_fit && Rc::strong_count(&exchange) == 1 {
+            fill(&exchange.next, SPARES.take());
+            SPARES.with(|spares| fill(spares, Some(exchange)));
+        }
+        Some(())
+    });
+    if ended.is_none() {
+        done_elsewhere(id);
+    }
+}
+
+#[cold]
+fn done_elsewhere(id: u32) {
+    if let Some(exchange) = CROWD.with_borrow_mut(|crowd| crowd.remove(id)) {
         exchange.end();
-        exchange.retire();
-    } else if tell(id, Event::Done).is_none()
+    } else if others::tell(id, Event::Done).is_none()
         && let Some(root) = root(id)
     {
         ROOTS.with_borrow_mut(|roots| roots.retain(|known| known.id() != id));
@@ -67,9 +191,42 @@ pub(crate) fn done(id: u32) {
     }
 }
 
+/// What was made for the filter of this root is not used again.
+pub(crate) fn outdate(root: u32) {
+    let _ = SPARES.try_with(|_| while take_spare(root).is_some() {});
+    let _ = STREAMS.try_with(|places| {
+        for place in places.iter().filter(|place| place.home.get() == root) {
+            let exchange = place.exchange.take();
+            if let Some(exchange) = &exchange {
+                exchange.outdate();
+            }
+            place.exchange.set(exchange);
+        }
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Which exchange it is.
+    fn of(id: u32) -> Option<*const Exchange> {
+        let mut found = None;
+        tell(id, |exchange| {
+            found = Some(Rc::as_ptr(exchange));
+            Action::Continue
+        });
+        found
+    }
+
+    fn held(id: u32) -> Option<Rc<Exchange>> {
+        let mut held = None;
+        tell(id, |exchange| {
+            held = Some(exchange.clone());
+            Action::Continue
+        });
+        held
+    }
 
     #[test]
     fn an_ended_exchange_lends_its_memory_to_a_later_one() {
@@ -77,19 +234,45 @@ mod tests {
         create(1, 0);
         create(2, 1);
         create(3, 9);
-        let first = stream(2).map(|exchange| Rc::as_ptr(&exchange));
-        assert!(first.is_some() && stream(3).is_none(), "a stream of an unknown root is unknown");
+        let first = of(2);
+        assert!(first.is_some() && of(3).is_none(), "a stream of an unknown root is unknown");
+        assert_eq!((home(2), home(3)), (Some(1), None));
         done(2);
-        assert!(stream(2).is_none());
+        assert!(of(2).is_none() && home(2).is_none());
         create(4, 1);
-        assert_eq!(stream(4).map(|exchange| Rc::as_ptr(&exchange)), first);
-        let held = stream(4);
+        assert_eq!(of(4), first);
+        let kept = held(4);
         done(4);
         create(5, 1);
-        assert_ne!(stream(5).map(|exchange| Rc::as_ptr(&exchange)), first, "somebody holds it");
-        drop(held);
+        assert_ne!(of(5), first, "somebody holds it");
+        drop(kept);
         done(5);
         done(1);
         assert!(root(1).is_none());
+        create(6, 1);
+        assert!(of(6).is_none(), "its root is gone");
+    }
+
+    #[test]
+    fn exchanges_whose_places_are_taken_are_found() {
+        set_make(|_, _| Err(crate::Error::msg("none")));
+        create(1, 0);
+        create(2, 0);
+        let ids: Vec<u32> =
+            (0..4).flat_map(|turn| (0..10).map(move |at| 3 + at + turn * PLACES as u32)).collect();
+        ids.iter().for_each(|id| create(*id, 1 + id % 2));
+        let all: std::collections::BTreeSet<_> = ids.iter().map(|id| of(*id)).collect();
+        assert_eq!(all.len(), ids.len(), "each has its own");
+        for (at, id) in ids.iter().enumerate() {
+            assert_eq!(home(*id), Some(1 + id % 2));
+            done(*id);
+            assert!(of(*id).is_none());
+            assert!(ids[at + 1..].iter().all(|other| of(*other).is_some()), "after {id}");
+        }
+        // The spares of one root are found behind those of the other.
+        create(2000, 2);
+        create(2001, 1);
+        assert!(all.contains(&of(2000)) && all.contains(&of(2001)));
+        assert_eq!((home(2000), home(2001)), (Some(2), Some(1)));
     }
 }

@@ -1,8 +1,8 @@
 //! Who is to be polled: contexts by id, and the wakers that name them.
 
-use crate::host;
 use crate::ids::Ids;
 use crate::root::RootState;
+use crate::{host, streams};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -15,10 +15,15 @@ const SELF_WAKES: usize = 32;
 
 thread_local! {
     static READY: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+    /// `READY` may hold something: what each callback looks at.
+    static WOKEN: Cell<bool> = const { Cell::new(false) };
     static LIVE: RefCell<Ids<Live>> = const { RefCell::new(Ids::new()) };
-    static CALLBACK: Cell<u32> = const { Cell::new(0) };
+    /// The root of the callback, when its context is no exchange.
     static ROOT: Cell<u32> = const { Cell::new(0) };
+    /// The context that the host has in effect.
     static CURRENT: Cell<u32> = const { Cell::new(0) };
+    /// The one that it called, while others have their turn.
+    static CALLBACK: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 #[derive(Clone)]
@@ -40,8 +45,13 @@ pub(crate) struct WakeId(AtomicU32);
 
 impl Wake for WakeId {
     fn wake(self: Arc<Self>) {
-        READY.with_borrow_mut(|ready| ready.push(self.0.load(Relaxed)));
+        make_ready(self.0.load(Relaxed));
     }
+}
+
+fn make_ready(id: u32) {
+    READY.with_borrow_mut(|ready| ready.push(id));
+    WOKEN.set(true);
 }
 
 impl WakeId {
@@ -57,8 +67,12 @@ impl WakeId {
 
 /// The host calls into this context, a child of this root, now.
 pub(crate) fn enter(id: u32, root: u32) {
-    CALLBACK.set(id);
     ROOT.set(root);
+    CURRENT.set(id);
+}
+
+/// As [`enter`], for an exchange, whose root is known to [`streams`].
+pub(crate) fn enter_exchange(id: u32) {
     CURRENT.set(id);
 }
 
@@ -69,8 +83,9 @@ pub(crate) fn is_current(id: u32) -> bool {
 
 /// The root to which answers of callouts come back, made ready to take them.
 pub(crate) fn callouts_home() -> u32 {
-    let root = ROOT.get();
-    if CALLBACK.get() != root {
+    let callback = CALLBACK.get().unwrap_or(CURRENT.get());
+    let root = streams::home(callback).unwrap_or(ROOT.get());
+    if callback != root {
         host::route_callouts(root);
     }
     root
@@ -103,39 +118,57 @@ pub(crate) enum Polled<T> {
 
 /// Polls until the task is done or waits for somebody else.
 pub(crate) fn poll_settled<T>(id: u32, mut poll: impl FnMut() -> Option<T>) -> Polled<T> {
-    for _ in 0..SELF_WAKES {
+    match poll() {
+        Some(done) => Polled::Done(done),
+        None if is_woken() => poll_on(id, poll),
+        None => Polled::Waits,
+    }
+}
+
+/// True when somebody was woken who had no turn yet.
+pub(crate) fn is_woken() -> bool {
+    WOKEN.get()
+}
+
+/// As [`poll_settled`], after a first poll while which somebody was woken.
+#[cold]
+pub(crate) fn poll_on<T>(id: u32, mut poll: impl FnMut() -> Option<T>) -> Polled<T> {
+    for _ in 1..SELF_WAKES {
+        if !forget_wakes(id) {
+            return Polled::Waits;
+        }
         if let Some(done) = poll() {
             return Polled::Done(done);
         }
-        if READY.with_borrow(Vec::is_empty) || !forget_wakes(id) {
-            return Polled::Waits;
-        }
     }
-    READY.with_borrow_mut(|ready| ready.push(id));
+    make_ready(id);
     Polled::Again
 }
 
 /// True when this context was woken.
-#[cold]
 fn forget_wakes(id: u32) -> bool {
     READY.with_borrow_mut(|ready| {
         let before = ready.len();
         ready.retain(|other| *other != id);
+        WOKEN.set(!ready.is_empty());
         ready.len() < before
     })
 }
 
 /// Polls everybody who was woken, each on its own context; afterwards the callback's context is back.
 pub(crate) fn drain() {
-    if !READY.with_borrow(Vec::is_empty) {
-        wake_up(READY.with_borrow_mut(std::mem::take));
+    if is_woken() {
+        wake_up();
     }
 }
 
 #[cold]
-fn wake_up(woken: Vec<u32>) {
+fn wake_up() {
+    let callback = CURRENT.get();
+    CALLBACK.set(Some(callback));
+    WOKEN.set(false);
     // Wakes during this round wait for the next event, unless they come from a poll of their own.
-    for id in woken {
+    for id in READY.with_borrow_mut(std::mem::take) {
         let Some(found) = LIVE.with_borrow(|live| live.get(id).cloned()) else { continue };
         // A context that the host no longer knows is skipped: its stream is gone.
         if CURRENT.get() != id && host::set_effective_context(id).is_err() {
@@ -145,8 +178,8 @@ fn wake_up(woken: Vec<u32>) {
         match found {
             Live::Stream(stream) => {
                 let Some(stream) = stream.upgrade() else { continue };
-                if id == CALLBACK.get() && stream.holds() {
-                    READY.with_borrow_mut(|ready| ready.push(id));
+                if id == callback && stream.holds() {
+                    make_ready(id);
                 } else {
                     stream.woken();
                 }
@@ -158,7 +191,7 @@ fn wake_up(woken: Vec<u32>) {
             }
         }
     }
-    let callback = CALLBACK.get();
+    CALLBACK.set(None);
     if CURRENT.get() != callback {
         let _ = host::set_effective_context(callback);
         CURRENT.set(callback);

@@ -46,7 +46,7 @@ use crate::host::{World, settled, world};
 use crate::metrics;
 use crate::others::{self, Event};
 use crate::root::RootState;
-use crate::{AccessLog, TcpFilter, access_log, tasks, tcp};
+use crate::{AccessLog, TcpFilter, access_log, streams, tasks, tcp};
 use local::Asked;
 use pour::{REQUEST, RESPONSE, pour};
 use std::rc::Rc;
@@ -196,7 +196,7 @@ impl Proxy {
         if !self.root.is_http() {
             return self.play_logged(id, request);
         }
-        let exchange = Exchange::new(id, &self.root);
+        let exchange = streams::open(id, &self.root);
         let asked = Asked::by(&request);
         let answer = match self.send_up(&exchange, request, &mut played) {
             Some(sent) => {
@@ -218,8 +218,8 @@ impl Proxy {
             }
             None => answer,
         };
-        exchange.end();
-        exchange.retire();
+        drop(exchange);
+        streams::done(id);
         world(|w| {
             w.live.retain(|known| *known != id);
             played.logs = std::mem::take(&mut w.logs);

@@ -42,7 +42,7 @@ const HELD: u32 = 4;
 const ON: u32 = 0;
 
 fn phase(id: u32, stop: u32, told: impl FnOnce(&Rc<Exchange>) -> Action) -> u32 {
-    match streams::stream(id).map_or(Action::Continue, |exchange| told(&exchange)) {
+    match streams::tell(id, told) {
         Action::Continue => ON,
         _ => stop,
     }

@@ -1,10 +1,12 @@
 //! The command line as clap sees it. Parsing touches nothing but the arguments and `TAMIS_*`.
 
+mod deploy;
 mod manifest;
 mod remote;
 mod replay;
 mod values;
 
+pub use deploy::{CiArg, DeployArgs, StepArg};
 pub use manifest::{KindArg, ManifestArgs, PhaseArg, ScopeArg, TargetRef};
 pub use remote::{LayoutArg, PullArgs, PushArgs, RemoteArgs, SignArgs, VerifyArgs};
 pub use replay::{HostArgs, ReplayArgs, SelectArgs};
@@ -78,6 +80,8 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Write what a mesh needs to load a published filter, pinned by digest
     Manifest(Box<ManifestArgs>),
+    /// Write a rollout in steps: first the filter only counts, then it acts
+    Deploy(Box<DeployArgs>),
     /// Check a configuration, or show what a filter takes
     #[command(subcommand)]
     Config(ConfigVerb),

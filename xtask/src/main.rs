@@ -7,6 +7,7 @@ mod demo;
 mod envoy;
 mod fuzz;
 mod fuzz_engines;
+mod kustomize;
 mod place;
 mod registry;
 mod run;
@@ -67,6 +68,7 @@ fn main() -> Result<()> {
             if !targets_only {
                 envoy::ready(&place)?;
                 registry::ready(&place)?;
+                kustomize::ready(&place)?;
             }
             Ok(())
         }

@@ -2,6 +2,7 @@
 
 use super::{Policy, RemoteArgs};
 use clap::Args;
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use tamis_oci::deploy::{Phase, Resource, Target, Whole};
@@ -22,12 +23,13 @@ pub struct ManifestArgs {
     #[arg(long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
     /// It must work on this version, for instance `istio@1.29`
-    #[arg(long, value_name = "istio@VERSION")]
+    #[arg(long, value_name = "PRODUCT@VERSION")]
     pub target: Option<String>,
     /// Act on workloads with this label; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub selector: Vec<(String, String)>,
-    /// Act on this resource: `Gateway/edge`, `Service/cart`, `KIND.GROUP/NAME`; may be repeated
+    /// Act on this resource: `Gateway/edge`, `Service/cart`, `KIND.GROUP/NAME`; for Higress `Ingress/NAMESPACE/NAME` and
+    /// `Domain/HOST` too; may be repeated
     #[arg(long, value_name = "KIND/NAME")]
     pub target_ref: Vec<TargetRef>,
     /// Act on all workloads of the namespace, or of the mesh
@@ -42,7 +44,7 @@ pub struct ManifestArgs {
     /// Istio's phase
     #[arg(long, value_name = "PHASE")]
     pub phase: Option<PhaseArg>,
-    /// Order within the phase; higher is earlier
+    /// Order within the phase, or among EnvoyFilters; higher is earlier
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub priority: Option<i32>,
     /// What happens to traffic when the filter is broken or cannot be fetched
@@ -63,9 +65,12 @@ pub struct ManifestArgs {
     /// Have Envoy fetch the raw module from this address, in place of the image
     #[arg(long, value_name = "URL", conflicts_with = "code_file", requires = "code_cluster")]
     pub code_url: Option<String>,
-    /// Envoy's cluster for that address
+    /// Envoy's cluster for that address, or Consul's upstream service
     #[arg(long, value_name = "NAME", requires = "code_url")]
     pub code_cluster: Option<String>,
+    /// Write nothing unless the image is signed with this key
+    #[arg(long, value_name = "KEY", conflicts_with = "layout")]
+    pub verify: Option<PathBuf>,
     /// Read the image from an OCI image layout in this folder
     #[arg(long, value_name = "FOLDER")]
     pub layout: Option<PathBuf>,
@@ -79,27 +84,47 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// A resource by kind and name.
+/// A resource by kind and name, and perhaps its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetRef(pub Target);
+pub struct TargetRef {
+    kind: String,
+    group: Option<String>,
+    name: String,
+}
+
+impl TargetRef {
+    /// The target, with the group that kinds of this name have where none was given. Higress and Consul know none.
+    pub fn target(&self, resource: Resource) -> Target {
+        let plain =
+            matches!(resource, Resource::HigressWasmPlugin | Resource::Consul | Resource::ConsulEntry);
+        let usual = match self.kind.as_str() {
+            _ if plain => "",
+            "Service" => "",
+            "ServiceEntry" => "networking.istio.io",
+            _ => "gateway.networking.k8s.io",
+        };
+        let group = self.group.clone().unwrap_or_else(|| usual.to_owned());
+        Target { kind: self.kind.clone(), group, name: self.name.clone() }
+    }
+}
+
+impl fmt::Display for TargetRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.group {
+            Some(group) => write!(f, "{}.{group}/{}", self.kind, self.name),
+            None => write!(f, "{}/{}", self.kind, self.name),
+        }
+    }
+}
 
 impl FromStr for TargetRef {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (kind, name) = text.split_once('/').ok_or("want KIND/NAME, for instance `Gateway/edge`")?;
-        let (kind, group) = match kind.split_once('.') {
-            Some((kind, group)) => (kind, group),
-            None => (
-                kind,
-                match kind {
-                    "Service" => "",
-                    "ServiceEntry" => "networking.istio.io",
-                    _ => "gateway.networking.k8s.io",
-                },
-            ),
-        };
-        Ok(Self(Target { kind: kind.to_owned(), group: group.to_owned(), name: name.to_owned() }))
+        let (kind, group) =
+            kind.split_once('.').map_or((kind, None), |(kind, group)| (kind, Some(group.to_owned())));
+        Ok(Self { kind: kind.to_owned(), group, name: name.to_owned() })
     }
 }
 
@@ -128,6 +153,12 @@ choices! {
     EnvoyFilter,
     /// Envoy Gateway's EnvoyExtensionPolicy.
     EnvoyExtensionPolicy,
+    /// Higress's WasmPlugin.
+    HigressWasmPlugin,
+    /// Consul's ServiceDefaults or ProxyDefaults, for its Kubernetes operator.
+    Consul,
+    /// The same for `consul config write`.
+    ConsulEntry,
     /// A bootstrap for an Envoy of one's own.
     Envoy,
 }

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod coverage;
 mod demo;
+mod deploy;
 mod doctor;
 mod engine;
 mod explain;
@@ -43,6 +44,7 @@ pub fn run(verb: Verb, ui: &mut Ui) -> Result<Exit> {
         Verb::Inspect(args) => inspect::run(&args, ui),
         Verb::Push(args) => push::run(&args, ui),
         Verb::Manifest(args) => manifest::run(&args, ui),
+        Verb::Deploy(args) => deploy::run(&args, ui),
         Verb::Pull(args) => pull::run(&args, ui),
         Verb::Sign(args) => sign::run(&args, ui),
         Verb::Verify(args) => verify::run(&args, ui),

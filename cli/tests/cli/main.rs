@@ -5,6 +5,7 @@ mod bad_filters;
 mod book;
 mod capture;
 mod coverage;
+mod deploy;
 mod engines;
 mod exit_codes;
 mod flow;

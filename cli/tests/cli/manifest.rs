@@ -44,14 +44,19 @@ fn every_kind_is_written_and_says_what_to_mind_7() {
         ("envoy-filter", selector, "EnvoyFilter"),
         ("envoy-extension-policy", target, "EnvoyExtensionPolicy"),
         ("wasm-plugin", target, "WasmPlugin"),
+        ("higress-wasm-plugin", &["--scope", "mesh", "--namespace", "higress-system"], "WasmPlugin"),
+        ("consul", &["--target-ref", "Service/cart", "--code-file", "/f.wasm"], "ServiceDefaults"),
+        ("consul", &["--scope", "mesh", "--code-file", "/f.wasm"], "ProxyDefaults"),
     ] {
         let ran = manifest(&place, &[scope, &["--kind", kind, "--format", "json"]].concat());
         assert_eq!(ran.exit(0).event("manifest")["resource"]["kind"], api);
     }
+    // What Consul's own command reads is JSON.
+    let entry = ["--kind", "consul-entry", "--target-ref", "Service/cart", "--code-file", "/f.wasm"];
+    let entry: serde_json::Value = serde_json::from_str(&manifest(&place, &entry).exit(0).out).unwrap();
+    assert_eq!((&entry["Kind"], &entry["Name"]), (&"service-defaults".into(), &"cart".into()));
     let ran = manifest(&place, &["--selector", "app=cart", "--phase", "authz", "--policy", "open"]);
     ran.exit(0).talks("[auth-fails-open]");
-    manifest(&place, &["--kind", "envoy-extension-policy", "--target-ref", "HTTPRoute/all"])
-        .talks("[tag-and-digest]");
 }
 
 #[test]

@@ -126,6 +126,18 @@ impl Ran {
     }
 }
 
+/// The same with what `tamis build` puts in: its schema.
+pub(crate) fn shipped(package: &str) -> PathBuf {
+    let wasm = real(package);
+    let place = Place::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let args = ["build", "--package", package, "--profile", "filter"];
+    let target = wasm.ancestors().nth(3).unwrap();
+    let output = place.command(&args).current_dir(root).env("CARGO_TARGET_DIR", target).output().unwrap();
+    let built = Ran::of(&args, output);
+    PathBuf::from(built.exit(0).out.trim())
+}
+
 /// A filter of this repository as it ships; built when it is not fresh. Needs a wasm target (`cargo xtask setup`).
 pub(crate) fn real(package: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();

@@ -1,5 +1,6 @@
 //! The rules of the products, before anything is written.
 
+use super::higress::PLACES;
 use super::{Code, Deployment, OnFailure, Phase, Remark, Resource, Whole};
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ rules! {
     ScopeNotSaid = "scope-not-said", "Without labels and targets a filter acts on its whole namespace, and in the root namespace on the whole mesh. That has to be asked for: `--scope namespace` or `--scope mesh`.";
     TwoScopes = "two-scopes", "Istio takes labels or targets, not both; a whole namespace or mesh has neither.";
     MeshNamespace = "mesh-namespace", "A filter acts on the whole mesh only from Istio's root namespace, `istio-system` unless set otherwise; there it always does so.";
-    TargetKind = "target-kind", "The product does not attach filters to this kind of resource. Istio: Gateway and GatewayClass (gateway.networking.k8s.io), Service, ServiceEntry (networking.istio.io). Envoy Gateway: Gateway, ListenerSet and routes, all of gateway.networking.k8s.io.";
+    TargetKind = "target-kind", "The product does not attach filters to this kind of resource. Istio: Gateway and GatewayClass (gateway.networking.k8s.io), Service, ServiceEntry (networking.istio.io). Envoy Gateway: Gateway, ListenerSet and routes, all of gateway.networking.k8s.io. Higress: Ingress, Service and Domain, which it calls rules. Consul: one Service.";
     TooManyTargets = "too-many-targets", "Istio takes 16 targets at most.";
     SelectorOnGateway = "selector-on-gateway", "Labels do not select a Kubernetes Gateway, and waypoints ignore labels altogether: name them as targets (`--target-ref Gateway/NAME`).";
     GatewayClassNamespace = "gatewayclass-namespace", "A GatewayClass is targeted only from Istio's root namespace.";
@@ -19,16 +20,23 @@ rules! {
     ConfigNotObject = "config-not-object", "Istio's `pluginConfig` is a JSON object. Text or lists need an EnvoyFilter.";
     EnvLimits = "env-limits", "Istio takes 256 variables, names up to 256 and values up to 2048 characters, each name once.";
     ReservedEnv = "reserved-env", "Istio's agent takes variables that begin with `ISTIO_META_` away before the filter sees them.";
-    NewerIstio = "newer-istio", "The version of `--target` does not know this: TrafficExtension came with Istio 1.30, `FAIL_RELOAD` with 1.27.";
+    NewerIstio = "newer-istio", "The version of `--target` does not know this: TrafficExtension came with Istio 1.30, EnvoyFilters for waypoints with 1.29, `FAIL_RELOAD` with 1.27.";
     AuthFailsOpen = "auth-fails-open", "In the phases AUTHN and AUTHZ failing open lets everybody in when the filter breaks, or when its image cannot be fetched.";
     SecretNotRead = "secret-not-read", "In an EnvoyFilter Istio fills in no pull secret: the image must be readable without a login.";
     NotInProduct = "not-in-product", "The product has no field for this.";
     CodeElsewhere = "code-elsewhere", "Envoy itself fetches no images: it reads a file (`--code-file`), or fetches the raw module over HTTP (`--code-url` with `--code-cluster`).";
-    TagAndDigest = "tag-and-digest", "Envoy Gateway fetches the tag and compares the digest: once the tag moves, the filter is refused and traffic with it.";
+    HigressNamespace = "higress-namespace", "Higress reads WasmPlugins in its own namespace alone, `higress-system` unless set otherwise.";
+    HigressRules = "higress-rules", "Higress puts rules for single routes, services and domains into the filter's own configuration, under `_rules_`: only a filter that reads that form does as they say. The filters of tamis do not, and refuse a key that they do not know.";
+    ConsulWholeEntry = "consul-whole-entry", "Consul keeps one entry for a service, and one for all proxies: where there is one already, its list of extensions is replaced. Put this extension into the entry that you have.";
+    NetworkFilter = "network-filter", "The module is a filter of TCP connections. Istio's own resources and the bootstrap for Envoy take those; here the others are written for HTTP.";
     ContextText = "context-unknown", "The context of an EnvoyFilter is ANY, SIDECAR_INBOUND, SIDECAR_OUTBOUND, GATEWAY or WAYPOINT.";
 }
 
+/// Istio's root namespace unless set otherwise.
 const ROOT: &str = "istio-system";
+
+/// The namespace of Higress unless set otherwise.
+const HIGRESS: &str = "higress-system";
 
 struct Notes(Vec<Remark>);
 
@@ -55,9 +63,17 @@ pub(super) fn check(resource: Resource, d: &Deployment) -> Vec<Remark> {
             envoy_filter(d, &mut notes);
         }
         Resource::EnvoyExtensionPolicy => gateway(d, &mut notes),
+        Resource::HigressWasmPlugin => higress(d, &mut notes),
+        Resource::Consul | Resource::ConsulEntry => consul(d, &mut notes),
         Resource::Envoy => envoy(d, &mut notes),
     }
-    if matches!(d.phase, Some(Phase::Authn | Phase::Authz)) && d.on_failure == OnFailure::Open {
+    let takes_network =
+        matches!(resource, Resource::WasmPlugin | Resource::TrafficExtension | Resource::Envoy);
+    if d.network && !takes_network {
+        notes.breaks(Lint::NetworkFilter, "the filter is one of TCP connections");
+    }
+    let guards = matches!(d.phase, Some(Phase::Authn | Phase::Authz));
+    if guards && d.on_failure == OnFailure::Open && !d.shadow {
         notes.warn(Lint::AuthFailsOpen, "a broken filter lets everybody in");
     }
     notes.0
@@ -143,6 +159,9 @@ fn scope(d: &Deployment, istio: bool, notes: &mut Notes) {
     }
 }
 
+/// The context of waypoints, which are matched by fields of their own.
+pub(super) const WAYPOINT: &str = "WAYPOINT";
+
 /// Group of the Gateway API.
 pub(super) const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
@@ -159,6 +178,9 @@ fn istio(resource: Resource, d: &Deployment, notes: &mut Notes) {
     }
     if d.code.is_some() {
         notes.breaks(Lint::NotInProduct, "code that Envoy gets itself needs an EnvoyFilter");
+    }
+    if d.context.is_some() {
+        notes.breaks(Lint::NotInProduct, "a context needs an EnvoyFilter");
     }
     env(d, notes);
 }
@@ -185,7 +207,15 @@ fn envoy_filter(d: &Deployment, notes: &mut Notes) {
     if d.phase.is_some() {
         notes.breaks(Lint::NotInProduct, "an EnvoyFilter has no phase: it stands before the router");
     }
-    let known = ["ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "GATEWAY", "WAYPOINT"];
+    if d.context.as_deref() == Some(WAYPOINT) {
+        if d.istio.is_some_and(|v| v < 29) {
+            notes.breaks(Lint::NewerIstio, "an EnvoyFilter for waypoints needs Istio 1.29");
+        }
+        if !d.scope.selector.is_empty() {
+            notes.breaks(Lint::SelectorOnGateway, "the context is that of waypoints");
+        }
+    }
+    let known = ["ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "GATEWAY", WAYPOINT];
     if let Some(context) = d.context.as_deref().filter(|c| !known.contains(c)) {
         notes.breaks(Lint::ContextText, format!("`{}`", context.escape_debug()));
     }
@@ -197,19 +227,93 @@ fn gateway(d: &Deployment, notes: &mut Notes) {
     } else {
         scope(d, false, notes);
     }
-    for (there, what) in [
+    let absent = [
         (d.phase.is_some(), "a phase"),
         (d.priority.is_some(), "a priority"),
         (!d.env.is_empty(), "values of environment variables"),
         (!d.scope.selector.is_empty(), "labels of workloads"),
         (d.on_failure == OnFailure::Reload, "reloading a broken filter"),
         (d.code.is_some(), "code that Envoy gets itself"),
-    ] {
-        if there {
-            notes.breaks(Lint::NotInProduct, format!("Envoy Gateway has no field for {what}"));
+        (d.context.is_some(), "a context"),
+    ];
+    not_there("Envoy Gateway", absent, notes);
+}
+
+fn higress(d: &Deployment, notes: &mut Notes) {
+    if d.namespace.as_deref() != Some(HIGRESS) {
+        notes.warn(Lint::HigressNamespace, format!("the namespace is not `{HIGRESS}`"));
+    }
+    match (d.scope.whole, d.scope.targets.is_empty()) {
+        (None, true) => notes.breaks(Lint::ScopeNotSaid, "nothing says where the filter acts"),
+        (Some(_), false) => notes.breaks(Lint::TwoScopes, "more than one thing says where the filter acts"),
+        (Some(Whole::Namespace), true) => {
+            notes.breaks(Lint::NotInProduct, "the whole gateway is meant by `--scope mesh`")
+        }
+        _ => {}
+    }
+    for target in &d.scope.targets {
+        if !PLACES.iter().any(|(kind, _)| *kind == target.kind) {
+            notes.breaks(Lint::TargetKind, format!("`{}`", target.kind.escape_debug()));
+        } else if target.name.is_empty() {
+            notes.breaks(Lint::ResourceName, "a target has no name");
         }
     }
-    notes.warn(Lint::TagAndDigest, format!("`{}` must go on standing for this digest", d.image.tag()));
+    if !d.scope.targets.is_empty() {
+        let strict = d.schema.as_ref().is_some_and(|schema| {
+            schema["additionalProperties"] == false && schema["properties"].get("_rules_").is_none()
+        });
+        let text = "the configuration of single places arrives under `_rules_`";
+        notes.0.push(Remark { lint: Lint::HigressRules, text: text.to_owned(), breaks: strict });
+    }
+    if d.config.as_ref().is_some_and(|c| !c.is_object()) {
+        notes.breaks(Lint::ConfigNotObject, "the configuration is no object");
+    }
+    let absent = [
+        (!d.scope.selector.is_empty(), "labels of workloads"),
+        (d.on_failure == OnFailure::Reload, "reloading a broken filter"),
+        (d.code.is_some(), "code that Envoy gets itself"),
+        (d.context.is_some(), "a context"),
+    ];
+    not_there("Higress", absent, notes);
+    env(d, notes);
+}
+
+fn consul(d: &Deployment, notes: &mut Notes) {
+    match (d.scope.targets.as_slice(), d.scope.whole) {
+        ([one], None) if one.kind == "Service" => {
+            if !is_label(&one.name) {
+                notes.breaks(Lint::ResourceName, format!("the service is `{}`", one.name.escape_debug()));
+            }
+        }
+        ([], Some(Whole::Mesh)) => {}
+        ([], None) => notes.breaks(Lint::ScopeNotSaid, "name one service, or the whole mesh"),
+        ([], Some(Whole::Namespace)) => {
+            notes.breaks(Lint::NotInProduct, "Consul has no entry for a namespace");
+        }
+        (_, Some(_)) => notes.breaks(Lint::TwoScopes, "more than one thing says where the filter acts"),
+        (many, None) => {
+            notes.breaks(Lint::TargetKind, format!("{} targets in place of one service", many.len()))
+        }
+    }
+    if d.code.is_none() {
+        notes.breaks(Lint::CodeElsewhere, "Consul fetches no images either");
+    }
+    let absent = [
+        (!d.scope.selector.is_empty(), "labels of workloads"),
+        (d.phase.is_some(), "a phase"),
+        (d.priority.is_some(), "a priority"),
+        (d.pull_secret.is_some(), "a pull secret"),
+        (d.on_failure == OnFailure::Reload, "reloading a broken filter"),
+        (d.context.is_some(), "a context"),
+    ];
+    not_there("Consul", absent, notes);
+    notes.warn(Lint::ConsulWholeEntry, "the entry's list of extensions is replaced");
+}
+
+fn not_there<const N: usize>(product: &str, absent: [(bool, &str); N], notes: &mut Notes) {
+    for (_, what) in absent.into_iter().filter(|(asked, _)| *asked) {
+        notes.breaks(Lint::NotInProduct, format!("{product} has no field for {what}"));
+    }
 }
 
 fn envoy(d: &Deployment, notes: &mut Notes) {
@@ -221,20 +325,17 @@ fn envoy(d: &Deployment, notes: &mut Notes) {
         }
         Some(Code::File(_)) => {}
     }
-    for (there, what) in [
+    let absent = [
         (d.phase.is_some(), "a phase"),
         (d.priority.is_some(), "a priority"),
         (d.pull_secret.is_some(), "a pull secret"),
         (d.namespace.is_some(), "a namespace"),
-    ] {
-        if there {
-            notes.breaks(Lint::NotInProduct, format!("Envoy has no field for {what}"));
-        }
-    }
+    ];
+    not_there("Envoy", absent, notes);
 }
 
 /// The configuration as the filter gets it: text as it is, anything else as JSON.
-pub(super) fn config_text(config: &Value) -> String {
+pub fn config_text(config: &Value) -> String {
     match config {
         Value::String(text) => text.clone(),
         other => other.to_string(),

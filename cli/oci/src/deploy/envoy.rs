@@ -4,14 +4,39 @@ use super::istio::string_value;
 use super::{Code, Deployment, OnFailure};
 use serde_json::{Value, json};
 
-/// Where the bootstrap listens, and where it sends what it lets through: this machine alone, to be changed.
+/// Where the bootstrap listens, where it sends what it lets through, and where it answers questions about itself:
+/// this machine alone, to be changed.
 const LISTEN: (&str, u16) = ("127.0.0.1", 10_000);
 const UPSTREAM: (&str, u16) = ("127.0.0.1", 8_080);
+const ADMIN: (&str, u16) = ("127.0.0.1", 9_901);
 
-/// A bootstrap that runs: one listener, the filter, the router, one cluster.
+/// Where the listener's metadata says what was deployed. Envoy makes nothing of it and shows it to whoever asks.
+pub(crate) const METADATA: &str = "tamis";
+
+/// A bootstrap that runs: one listener, the filter, what comes behind it, one cluster.
 pub(super) fn bootstrap(d: &Deployment, code: &Code) -> Value {
     let address =
         |(host, port): (&str, u16)| json!({"socket_address": {"address": host, "port_value": port}});
+    let filters = if d.network { connections(d, code) } else { requests(d, code) };
+    let deployed = json!({
+        "filter": d.name, "image": format!("oci://{}@{}", d.image.place(), d.digest), "wasm": d.wasm,
+    });
+    let endpoint = json!({"endpoint": {"address": address(UPSTREAM)}});
+    json!({
+        "admin": {"address": address(ADMIN)},
+        "static_resources": {
+            "listeners": [{
+                "name": "ingress", "address": address(LISTEN), "filter_chains": [{"filters": filters}],
+                "metadata": {"filter_metadata": {METADATA: deployed}},
+            }],
+            "clusters": [{"name": "upstream", "type": "STATIC", "load_assignment": {
+                "cluster_name": "upstream", "endpoints": [{"lb_endpoints": [endpoint]}],
+            }}],
+        },
+    })
+}
+
+fn requests(d: &Deployment, code: &Code) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -24,19 +49,18 @@ pub(super) fn bootstrap(d: &Deployment, code: &Code) -> Value {
             {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}]},
         ]},
     });
-    let chain = json!({"filters": [
-        {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager},
-    ]});
-    let endpoint = json!({"endpoint": {"address": address(UPSTREAM)}});
-    json!({"static_resources": {
-        "listeners": [{"name": "ingress", "address": address(LISTEN), "filter_chains": [chain]}],
-        "clusters": [{"name": "upstream", "type": "STATIC", "load_assignment": {
-            "cluster_name": "upstream", "endpoints": [{"lb_endpoints": [endpoint]}],
-        }}],
-    }})
+    json!([{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}])
 }
 
-/// The HTTP filter with this code.
+fn connections(d: &Deployment, code: &Code) -> Value {
+    let proxy = json!({"name": "envoy.filters.network.tcp_proxy", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "ingress", "cluster": "upstream",
+    }});
+    json!([wasm_filter(d, code), proxy])
+}
+
+/// The filter with this code.
 pub(super) fn wasm_filter(d: &Deployment, code: &Code) -> Value {
     let source = match code {
         Code::File(path) => json!({"local": {"filename": path}}),
@@ -47,7 +71,7 @@ pub(super) fn wasm_filter(d: &Deployment, code: &Code) -> Value {
     json!({"name": d.name, "typed_config": plugin(d, &source)})
 }
 
-/// `envoy.extensions.filters.http.wasm.v3.Wasm`
+/// `envoy.extensions.filters.http.wasm.v3.Wasm`, or its sister for connections.
 pub(super) fn plugin(d: &Deployment, code: &Value) -> Value {
     let policy = match d.on_failure {
         OnFailure::Closed => "FAIL_CLOSED",
@@ -64,5 +88,7 @@ pub(super) fn plugin(d: &Deployment, code: &Value) -> Value {
     if let Some(given) = &d.config {
         config["configuration"] = string_value(given);
     }
-    json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": config})
+    let layer = if d.network { "network" } else { "http" };
+    let kind = format!("type.googleapis.com/envoy.extensions.filters.{layer}.wasm.v3.Wasm");
+    json!({"@type": kind, "config": config})
 }

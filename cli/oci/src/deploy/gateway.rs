@@ -5,9 +5,8 @@ use super::{Deployment, OnFailure, object, set};
 use serde_json::{Map, Value, json};
 
 pub(super) fn policy(d: &Deployment) -> Value {
-    // Documented without a scheme; the digest stands in a field of its own.
-    let mut image =
-        json!({"url": format!("{}:{}", d.image.place(), d.image.tag()), "sha256": d.digest.hex()});
+    // Documented without a scheme.
+    let mut image = json!({"url": format!("{}@{}", d.image.place(), d.digest), "sha256": d.digest.hex()});
     if let Some(secret) = &d.pull_secret {
         image["pullSecretRef"] = json!({"kind": "Secret", "name": secret});
     }

@@ -1,6 +1,6 @@
 //! Istio's resources.
 
-use super::check::config_text;
+use super::check::{WAYPOINT, config_text};
 use super::envoy::{plugin, wasm_filter};
 use super::{Deployment, OnFailure, object, set};
 use serde_json::{Map, Value, json};
@@ -43,6 +43,9 @@ fn wasm(d: &Deployment) -> Map<String, Value> {
         OnFailure::Reload => "FAIL_RELOAD",
     };
     set(&mut spec, "failStrategy", strategy);
+    if d.network {
+        set(&mut spec, "type", "NETWORK");
+    }
     if !d.env.is_empty() {
         let env: Vec<_> = d.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
         set(&mut spec, "vmConfig", json!({ "env": env }));
@@ -82,17 +85,25 @@ pub(super) fn envoy_filter(d: &Deployment) -> Value {
         set(&mut spec, "targetRefs", targets(d));
     }
     if let Some(priority) = d.priority {
-        set(&mut spec, "priority", priority);
+        // Here lower numbers come first: each is put right before the router, behind those that were put there.
+        set(&mut spec, "priority", priority.saturating_neg());
     }
     let mut place = Map::new();
-    if let Some(context) = &d.context {
-        set(&mut place, "context", context.as_str());
-    }
-    let mut listener = place.clone();
-    let router = json!({"filterChain": {"filter": {
+    let router = json!({"filter": {
         "name": "envoy.filters.network.http_connection_manager", "subFilter": {"name": "envoy.filters.http.router"},
-    }}});
-    set(&mut listener, "listener", router);
+    }});
+    let mut listener = Map::new();
+    let context = d.context.as_deref();
+    if let Some(context) = context {
+        set(&mut listener, "context", context);
+    }
+    if context == Some(WAYPOINT) {
+        set(&mut listener, "waypoint", router);
+    } else {
+        // Of a waypoint the schema wants a match of its listener, which an extension has none of.
+        place.clone_from(&listener);
+        set(&mut listener, "listener", json!({ "filterChain": router }));
+    }
     let filter = |value: Value| {
         json!({
             "applyTo": "HTTP_FILTER", "match": listener, "patch": {"operation": "INSERT_BEFORE", "value": value},

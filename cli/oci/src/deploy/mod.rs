@@ -1,14 +1,23 @@
-//! What a mesh wants to be told about an image: resources for Istio and Envoy Gateway, filters for Envoy itself.
+//! What a mesh wants to be told about an image: resources for Istio, Envoy Gateway, Higress and Consul, filters for
+//! Envoy itself.
 //!
-//! One description, [`Deployment`], is checked by the product's rules and rendered as JSON values, which are YAML too.
-//! The rules were read in the resource definitions and validation of Istio 1.32-dev and Envoy Gateway 1.9.
+//! One description, [`Deployment`], is checked by the product's rules and rendered as JSON values, which are YAML too;
+//! [`shadow`] makes of it a first step that only counts, [`folder`] a Kustomize folder of both.
+//! The rules were read in the resource definitions and validation of Istio 1.32-dev, Envoy Gateway 1.9, Higress of
+//! April 2026 and Consul and its Kubernetes operator of August 2026.
 
 mod check;
+mod consul;
 mod envoy;
 mod gateway;
+mod higress;
 mod istio;
+mod kustomize;
+mod rollout;
 
-pub use check::Lint;
+pub use check::{Lint, config_text};
+pub use kustomize::folder;
+pub use rollout::{NoShadow, shadow};
 
 use crate::digest::Digest;
 use crate::reference::Reference;
@@ -26,6 +35,12 @@ pub enum Resource {
     EnvoyFilter,
     /// Envoy Gateway's `EnvoyExtensionPolicy`.
     EnvoyExtensionPolicy,
+    /// Higress's own `WasmPlugin`.
+    HigressWasmPlugin,
+    /// Consul's `ServiceDefaults`, or for the whole mesh its `ProxyDefaults`, as its Kubernetes operator reads them.
+    Consul,
+    /// The same as configuration entries, which `consul config write` reads.
+    ConsulEntry,
     /// A bootstrap for an Envoy of one's own, which reads the module from a file.
     Envoy,
 }
@@ -44,11 +59,11 @@ pub struct Scope {
 /// A named resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// For instance `Gateway`.
+    /// For instance `Gateway`; for Higress `Ingress`, `Service` or `Domain`.
     pub kind: String,
     /// For instance `gateway.networking.k8s.io`.
     pub group: String,
-    /// Its name, in the namespace of what is written.
+    /// Its name, in the namespace of what is written; for Higress as its rules name it, `NAMESPACE/NAME` for instance.
     pub name: String,
 }
 
@@ -103,7 +118,7 @@ pub enum Code {
     Url {
         /// The address.
         url: String,
-        /// The cluster.
+        /// The cluster; for Consul the name of the upstream service.
         cluster: String,
     },
 }
@@ -121,8 +136,14 @@ pub struct Deployment {
     pub digest: Digest,
     /// Of the raw module, for code that Envoy gets itself.
     pub wasm: Digest,
-    /// Code in place of the image, for [`Resource::EnvoyFilter`] and [`Resource::Envoy`].
+    /// Code in place of the image, for [`Resource::EnvoyFilter`], Consul and [`Resource::Envoy`].
     pub code: Option<Code>,
+    /// True for a filter of TCP connections, false for one of HTTP.
+    pub network: bool,
+    /// The JSON Schema of its configuration, if the module carries one.
+    pub schema: Option<Value>,
+    /// True for the step of a rollout in which the filter only counts.
+    pub shadow: bool,
     /// Envoy's `root_id`.
     pub root_id: String,
     /// The filter's configuration.
@@ -131,7 +152,7 @@ pub struct Deployment {
     pub scope: Scope,
     /// When it acts among other filters.
     pub phase: Option<Phase>,
-    /// Order within a phase: higher is earlier.
+    /// Order within a phase, or among the EnvoyFilters of a place: higher is earlier.
     pub priority: Option<i32>,
     /// What happens when it breaks.
     pub on_failure: OnFailure,
@@ -173,6 +194,9 @@ pub fn render(resource: Resource, deployment: &Deployment) -> Result<(Value, Vec
         Resource::TrafficExtension => istio::traffic_extension(deployment),
         Resource::EnvoyFilter => istio::envoy_filter(deployment),
         Resource::EnvoyExtensionPolicy => gateway::policy(deployment),
+        Resource::HigressWasmPlugin => higress::wasm_plugin(deployment),
+        Resource::Consul => consul::resource(deployment),
+        Resource::ConsulEntry => consul::entry(deployment),
     };
     Ok((value, remarks))
 }

@@ -9,6 +9,8 @@ mod logins;
 mod plain;
 mod reading;
 mod real;
+mod rollout;
+mod schemas;
 mod scripted;
 mod shelf;
 mod signing;

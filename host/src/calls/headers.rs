@@ -25,8 +25,8 @@ fn readable(desk: &Desk, map: u32) -> Option<&Headers> {
     if seat.logging && map == RESPONSE_HEADERS && desk.stream.past.is_some() {
         return desk.stream.past.as_ref();
     }
-    // In `proxy_on_log` all maps but the request trailers are there to read.
-    let open = seat.open[map] || (seat.logging && map != 1);
+    // In `proxy_on_log` all maps are there to read but the request trailers, which are not even where they can be written.
+    let open = if seat.logging { map != 1 } else { seat.open[map] };
     let map = &desk.stream.maps[map];
     (open && map.present).then_some(&map.headers)
 }
@@ -50,6 +50,9 @@ fn writable(desk: &mut Desk, map: u32) -> Answer<(&mut Map, MapKind)> {
         return Err(Stop::Tell(Status::BadArgument));
     }
     let number = map as usize;
+    if number == RESPONSE_HEADERS {
+        desk.manage_response();
+    }
     let dir = if number < 2 { Dir::Request } else { Dir::Response };
     let stream = &mut desk.stream;
     let known = stream.known_change(at.filter, dir);
@@ -90,6 +93,9 @@ fn read_kind(map: u32) -> MapKind {
 pub(super) fn get(call: &mut Call<'_, '_>, map: u32, key: u32, klen: u32, at: u32, len: u32) -> Answer {
     let (view, desk) = call.split()?;
     let name = view.read(key, klen)?;
+    if map as usize == RESPONSE_HEADERS {
+        desk.manage_response();
+    }
     let Some(headers) = readable(desk, map) else {
         let seat = desk.stream.seats.get(desk.at.effective.filter).filter(|_| !desk.stream.tcp);
         let logging = desk.at.effective.stream && seat.is_some_and(|s| s.logging);
@@ -156,6 +162,9 @@ pub(super) fn remove(call: &mut Call<'_, '_>, map: u32, key: u32, klen: u32) -> 
 pub(super) fn get_pairs(call: &mut Call<'_, '_>, map: u32, at: u32, len: u32) -> Answer {
     if map > LAST_MAP {
         return Err(Stop::Tell(Status::BadArgument));
+    }
+    if map as usize == RESPONSE_HEADERS {
+        call.desk().manage_response();
     }
     let size = readable(call.desk(), map).map_or(0, |h| pairs::encoded_len(h.iter()));
     call.give(size, at, len, |desk, out| {

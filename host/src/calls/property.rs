@@ -14,6 +14,7 @@ pub(super) fn get(call: &mut Call<'_, '_>, path: u32, plen: u32, at: u32, len: u
     let (view, desk) = call.split()?;
     let path = view.read(path, plen)?;
     whole_map(desk, path);
+    desk.manage_response();
     let value = match crate::stage::property(desk, path) {
         Ok(value) => value.into_owned(),
         Err(Missing::Status(status)) => return Err(Stop::Tell(status)),

@@ -30,15 +30,19 @@ pub(super) fn send(
     if !at.stream || desk.stream.tcp {
         return Ok(());
     }
+    let at_request = desk.at.phase.starts_with("proxy_on_request");
     if at_the_end(desk, "a local reply") {
         return Ok(());
     }
-    if replied(desk) {
+    // Every white space becomes `_`.
+    let details = String::from_utf8_lossy(details).replace(|c: char| c.is_ascii_whitespace(), "_");
+    if let Some(first) = replied(desk) {
+        if at_request {
+            first.details = details;
+        }
         return Ok(());
     }
-    let mut reply = Reply { code, body: body.to_vec(), grpc: grpc as i32, ..Reply::default() };
-    // Every white space becomes `_`.
-    reply.details = String::from_utf8_lossy(details).replace(|c: char| c.is_ascii_whitespace(), "_");
+    let mut reply = Reply { code, body: body.to_vec(), grpc: grpc as i32, details, ..Reply::default() };
     if let Ok(pairs) = pairs::decode(headers) {
         for (name, value) in pairs {
             headermap::add(&mut reply.headers, MapKind::ResponseHeaders, name, value)?;
@@ -48,16 +52,20 @@ pub(super) fn send(
     Ok(())
 }
 
-/// There was one in this callback already: the first counts, but past the filters Envoy sends both (docs/envoy.md 2.15).
-fn replied(desk: &mut Desk) -> bool {
+/// The reply that there was in this callback already: the first counts, with the details of the last as long as no
+/// response has begun; past the filters Envoy sends both (docs/envoy.md 2.15).
+fn replied(desk: &mut Desk) -> Option<&mut Reply> {
     let filter = desk.at.effective.filter;
     let own = |action: &Action| matches!(action, Action::Reply { filter: by, .. } if *by == filter);
-    let twice = desk.actions.iter().any(own);
-    if twice && desk.at.phase == "proxy_on_response_headers" {
+    let at = desk.actions.iter().position(own)?;
+    if desk.at.phase == "proxy_on_response_headers" {
         let text = "replied twice in one callback: Envoy resets the stream, logs it twice and may crash";
         desk.fault(FaultKind::WouldCrash, Some(filter), text);
     }
-    twice
+    match &mut desk.actions[at] {
+        Action::Reply { reply, .. } => Some(reply),
+        _ => None,
+    }
 }
 
 /// A stream that replied in its request headers and is closed in the same callback: Envoy begins the reply with contexts

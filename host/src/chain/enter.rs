@@ -134,11 +134,10 @@ impl Play<'_> {
     pub(super) fn enter_data(&mut self, dir: Dir, filter: usize, view: BodyView, eos: bool) -> Pass {
         let Some(context) = self.context(dir, filter) else { return Pass::Go };
         if !self.slots[self.desk.plugins[filter].vm].vm.hears_body(dir == Dir::Request) {
-            self.release_headers(dir, filter, Pass::Go);
             return Pass::Go;
         }
         let d = dir as usize;
-        let mut view = view;
+        let (came, mut view) = (view, view);
         if self.desk.stream.seats[filter].sides[d].gathers && view == BodyView::Piece {
             self.hold(dir, view, true);
             if self.cut(dir) {
@@ -170,6 +169,10 @@ impl Play<'_> {
             self.local_reply(Some(who), *reply);
             return Pass::Drop;
         }
+        // A stream that was closed in the callback ended before its buffer went.
+        if self.cut(dir) {
+            return Pass::Drop;
+        }
         let pass = match result.unwrap_or(0) {
             0 if asked.resumed => Pass::Twice,
             _ if asked.resumed => Pass::Go,
@@ -181,16 +184,13 @@ impl Play<'_> {
         };
         let side = &mut self.desk.stream.seats[filter].sides[d];
         side.gathers = pass == Pass::Buffer;
-        side.body = if side.gathers { BodyView::Held } else { BodyView::Nothing };
-        self.release_headers(dir, filter, pass);
+        side.body = match pass {
+            Pass::Go | Pass::Twice => BodyView::Nothing,
+            Pass::Buffer => BodyView::Held,
+            // In reach, and empty: what was there is held or gone.
+            Pass::Watermark | Pass::Drop => came,
+        };
         pass
-    }
-
-    /// With the headers still held, a body callback that lets go lets them go too.
-    fn release_headers(&mut self, dir: Dir, filter: usize, pass: Pass) {
-        if matches!(pass, Pass::Go | Pass::Twice) {
-            self.desk.stream.seats[filter].open[dir.headers()] = false;
-        }
     }
 
     pub(super) fn enter_trailers(&mut self, dir: Dir, filter: usize) -> Pass {
@@ -221,12 +221,9 @@ impl Play<'_> {
         }
         if self.cut(dir) {
             self.closed_in_trailers(dir, filter);
+            return Pass::Go;
         }
-        let seat = &mut self.desk.stream.seats[filter];
-        seat.open[dir.trailers()] = false;
-        seat.open[dir.headers()] = false;
-        let side = &mut seat.sides[dir as usize];
-        (side.gathers, side.body) = (false, BodyView::Nothing);
+        self.desk.stream.seats[filter].open[dir.trailers()] = false;
         Pass::Go
     }
 

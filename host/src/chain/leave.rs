@@ -96,6 +96,7 @@ impl Play<'_> {
         self.desk.at.phase = phase;
         self.desk.fault(FaultKind::ClientAbort, None, text);
         self.desk.stream.details.clear();
+        self.desk.stream.explained = true;
         let reset = matches!(self.desk.known.protocol, Protocol::Http2 | Protocol::Http3);
         self.desk.stream.details.push_str(if reset { RESET } else { LEFT });
         self.reset();

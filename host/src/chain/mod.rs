@@ -10,6 +10,7 @@ mod enter;
 mod finish;
 mod lane;
 mod leave;
+mod managed;
 mod out;
 mod reply;
 mod stream;

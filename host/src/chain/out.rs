@@ -1,18 +1,18 @@
 //! The far ends: what leaves towards the upstream and towards the client, and what they refuse.
 
 use super::{BodyView, Dir, Play, Reply};
-use crate::headermap;
+use crate::headermap::{self, BadHeader};
+use crate::properties::flag;
 use tamis_traffic::{FaultKind, Headers, Message, Playback};
 
 impl Play<'_> {
     pub(super) fn headers_out(&mut self, dir: Dir, eos: bool) {
-        let map = &self.desk.stream.maps[dir.headers()];
-        if map.suspect
-            && let Some((text, reply)) = refuse(dir, &map.headers, self.recorded_proto())
+        if self.desk.stream.maps[dir.headers()].suspect
+            && let Err(bad) = self.check(dir)
         {
-            self.fault_at_end(dir, FaultKind::BadHeaders, text);
-            return self.refused(dir, reply);
+            return self.refused(dir, &bad);
         }
+        let map = &self.desk.stream.maps[dir.headers()];
         let message: &mut Message = match dir {
             Dir::Request => self.out.upstream.fill(),
             Dir::Response => self.out.reply.fill(),
@@ -108,6 +108,32 @@ impl Play<'_> {
         self.desk.fault(kind, filter, text);
     }
 
+    /// What the router or the codec says to headers that a filter left (docs/envoy.md 2.1.8, 2.1.9).
+    #[cold]
+    fn check(&mut self, dir: Dir) -> Result<(), BadHeader> {
+        if dir == Dir::Response {
+            return headermap::check_response(&self.desk.stream.maps[dir.headers()].headers);
+        }
+        self.look_for_route()?;
+        let headers = &mut self.desk.stream.maps[dir.headers()].headers;
+        if let Some(scheme) = headermap::scheme_of(headers) {
+            match headers.position(b":scheme") {
+                Some(at) => headers.set_value(at, scheme.as_bytes()),
+                None => headermap::append(headers, b":scheme", scheme.as_bytes()),
+            }
+        }
+        headermap::check_request(headers)
+    }
+
+    /// The route that request headers lead to as they are now.
+    pub(super) fn look_for_route(&mut self) -> Result<(), BadHeader> {
+        let proto = self.recorded_proto();
+        let stream = &mut self.desk.stream;
+        let found = headermap::check_route(&stream.maps[Dir::Request.headers()].headers, proto);
+        stream.lost = found.is_err();
+        found
+    }
+
     /// The request came with `x-forwarded-proto`, as every request does that Envoy's connection manager
     /// has seen.
     fn recorded_proto(&self) -> bool {
@@ -115,15 +141,28 @@ impl Play<'_> {
         request.is_some_and(|m| m.headers.position(FORWARDED_PROTO).is_some())
     }
 
-    fn refused(&mut self, dir: Dir, reply: Reply) {
-        match dir {
-            Dir::Request => self.local_reply(None, reply),
-            // Outside of the filter chain: no callback sees it.
-            Dir::Response => {
-                self.desk.stream.response_begun = true;
-                self.local_reply(None, reply);
+    #[cold]
+    fn refused(&mut self, dir: Dir, bad: &BadHeader) {
+        let (code, text) = (bad.status(), bad.to_string());
+        self.fault_at_end(dir, FaultKind::BadHeaders, format!("Envoy answers {code}: {text}"));
+        let half = if dir == Dir::Request { "request" } else { "response" };
+        let details = format!("filter_removed_required_{half}_headers{{{}}}", text.replace(' ', "_"));
+        let reply = match code {
+            404 => Reply::host(404, "", "route_not_found"),
+            _ => Reply::host(u32::from(code), &text, &details),
+        };
+        let stream = &mut self.desk.stream;
+        match code {
+            404 => stream.flags |= flag("NR"),
+            // It is the codec that says so: an upstream was chosen.
+            503 => {
+                stream.flags |= flag("DPE");
+                stream.lanes[dir as usize].headers_out = true;
             }
+            // Outside of the filter chain: no callback sees it.
+            _ => stream.response_begun = true,
         }
+        self.local_reply(None, reply);
     }
 }
 
@@ -144,25 +183,5 @@ fn message(out: &mut Playback, dir: Dir) -> Option<&mut Message> {
     match dir {
         Dir::Request => out.upstream.get_mut(),
         Dir::Response => out.reply.get_mut(),
-    }
-}
-
-/// What the router or the codec says to these headers (docs/envoy.md 2.1.8, 2.1.9).
-fn refuse(dir: Dir, headers: &Headers, recorded_proto: bool) -> Option<(String, Reply)> {
-    let (checked, half) = match dir {
-        Dir::Request => (headermap::check_request(headers, recorded_proto), "request"),
-        Dir::Response => (headermap::check_response(headers), "response"),
-    };
-    match checked {
-        Err(bad) if bad.status() == 404 => {
-            Some((format!("Envoy answers 404: {bad}"), Reply::host(404, "", "route_not_found")))
-        }
-        Err(bad) => {
-            let text = bad.to_string();
-            let details = format!("filter_removed_required_{half}_headers{{{}}}", text.replace(' ', "_"));
-            let code = bad.status();
-            Some((format!("Envoy answers {code}: {text}"), Reply::host(u32::from(code), &text, &details)))
-        }
-        Ok(()) => None,
     }
 }

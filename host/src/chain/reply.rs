@@ -34,6 +34,7 @@ impl Play<'_> {
         }
         let stream = &mut self.desk.stream;
         stream.details.clone_from(&reply.details);
+        stream.explained = true;
         stream.lanes[Dir::Request as usize].aborted = true;
         if stream.lanes[Dir::Response as usize].headers_out {
             if let Some(filter) = filter {
@@ -52,6 +53,11 @@ impl Play<'_> {
             None => {}
         }
         let through = !self.desk.stream.response_begun;
+        let stream = &self.desk.stream;
+        if through && stream.maps[0].suspect && !stream.lanes[Dir::Request as usize].headers_out {
+            // Envoy looks for the route that it does not have any more since a filter changed the headers.
+            let _ = self.look_for_route();
+        }
         self.desk.stream.local = true;
         self.desk.stream.code = Some(reply.code);
         self.desk.stream.response_begun = true;

@@ -198,6 +198,14 @@ pub(crate) struct Stream {
     pub(crate) head: bool,
     /// `response.code_details`.
     pub(crate) details: String,
+    /// `response.flags` of what this host did itself.
+    pub(crate) flags: u64,
+    /// A filter led the request to where no route is.
+    pub(crate) lost: bool,
+    /// `details` is what a reply, a reset or a client that left said, be it nothing.
+    pub(crate) explained: bool,
+    /// The connection manager has had its way with the response headers, see [`Stream::manage`].
+    pub(super) managed: bool,
 }
 
 impl Stream {
@@ -212,6 +220,7 @@ impl Stream {
         (self.grpc, self.http2, self.head) = (false, false, false);
         (self.tcp, self.upgrade) = (false, false);
         (self.code, self.past) = (None, None);
+        (self.flags, self.lost, self.explained, self.managed) = (0, false, false, false);
     }
 
     /// Notes for the filter's trace whether what it wrote since the last look made a difference. `exchange` is
@@ -222,6 +231,10 @@ impl Stream {
                 continue;
             }
             map.touched = false;
+            if kind % 2 == 0 && self.lanes[kind / 2].headers_out {
+                // Too late: what left is as it was.
+                continue;
+            }
             let trace = &mut self.seats[filter].trace;
             let known = if kind < 2 { &mut trace.request_changed } else { &mut trace.response_changed };
             let verbatim = std::mem::replace(&mut map.verbatim, false);

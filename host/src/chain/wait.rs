@@ -1,6 +1,7 @@
 //! Virtual time: what happens while a stream waits.
 
 use super::{Dir, Gate, Play, Reply};
+use crate::properties::flag;
 use crate::stage::Context;
 use crate::world::Owner;
 use tamis_traffic::{Exchange, FaultKind, Outcome};
@@ -52,6 +53,7 @@ impl Play<'_> {
         let text = format!("filter `{name}` holds the {what} and nothing is left that could wake it");
         self.desk.fault(FaultKind::Stuck, filter, text);
         self.out.outcome = Outcome::Stuck;
+        self.desk.stream.flags |= flag("SI");
         if !std::mem::replace(&mut self.stuck, true) {
             self.local_reply(None, Reply::host(504, "stream timeout", "stream_idle_timeout"));
         }

@@ -47,25 +47,29 @@ impl fmt::Display for BadHeader {
     }
 }
 
-/// What the router says about request headers after the filters. `proto`: the request came with
-/// `x-forwarded-proto`, as every request does that Envoy's connection manager has seen.
+/// Whether request headers have a route. `proto`: the request came with `x-forwarded-proto`, as every request does
+/// that Envoy's connection manager has seen.
+///
+/// # Errors
+/// Why there is none. A path of a route begins with `/`.
+pub(crate) fn check_route(headers: &Headers, proto: bool) -> Result<(), BadHeader> {
+    if proto && headers.get(FORWARDED_PROTO).unwrap_or_default().is_empty() {
+        return Err(BadHeader::NoProto);
+    }
+    match headers.get(b":path") {
+        _ if headers.get(b":method") == Some(b"CONNECT") => Ok(()),
+        None => Err(BadHeader::NoPath),
+        Some(path) if !path.starts_with(b"/") => Err(BadHeader::Path),
+        Some(_) => Ok(()),
+    }
+}
+
+/// What the router says about request headers after the filters, once it has a route for them.
 ///
 /// # Errors
 /// The first thing that it refuses.
-pub(crate) fn check_request(headers: &Headers, proto: bool) -> Result<(), BadHeader> {
-    // The route is looked for first: an emptied map is a 404. A path of a route begins with `/`.
-    let method = headers.get(b":method");
-    if method != Some(b"CONNECT") {
-        match headers.get(b":path") {
-            None => return Err(BadHeader::NoPath),
-            Some(path) if !path.starts_with(b"/") => return Err(BadHeader::Path),
-            Some(_) => {}
-        }
-    }
-    if proto && headers.position(FORWARDED_PROTO).is_none() {
-        return Err(BadHeader::NoProto);
-    }
-    if method.is_none() {
+pub(crate) fn check_request(headers: &Headers) -> Result<(), BadHeader> {
+    if headers.position(b":method").is_none() {
         return Err(BadHeader::NoMethod);
     }
     for (name, value) in headers.iter() {
@@ -78,6 +82,15 @@ pub(crate) fn check_request(headers: &Headers, proto: bool) -> Result<(), BadHea
         }
     }
     Ok(())
+}
+
+/// The scheme that the router writes where a filter left none that it knows (row 195).
+pub(crate) fn scheme_of(headers: &Headers) -> Option<&'static str> {
+    let known = |name: &[u8]| {
+        let value = headers.get(name).unwrap_or_default();
+        ["http", "https"].into_iter().find(|known| value.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    if known(b":scheme").is_some() { None } else { Some(known(FORWARDED_PROTO).unwrap_or("http")) }
 }
 
 /// Without it Envoy finds no route.
@@ -150,7 +163,8 @@ mod tests {
     #[track_caller]
     fn check(fields: &[(&str, &[u8])], want: Option<(u16, &str)>) {
         let headers: Headers = fields.iter().copied().collect();
-        let got = check_request(&headers, false).err().map(|e| (e.status(), e.to_string()));
+        let checked = check_route(&headers, false).and_then(|()| check_request(&headers));
+        let got = checked.err().map(|e| (e.status(), e.to_string()));
         assert_eq!(got, want.map(|(status, text)| (status, text.to_owned())));
     }
 
@@ -173,7 +187,7 @@ mod tests {
         check(&[(":method", b"GET"), (":path", b"/")], None);
         check(&[(":method", b"GET"), (":path", b"x")], Some((404, "the path does not begin with a slash")));
         let without = [(":path", &b"/"[..])].into_iter().collect();
-        assert_eq!(check_request(&without, true), Err(BadHeader::NoProto));
+        assert_eq!(check_route(&without, true), Err(BadHeader::NoProto));
         let status =
             |value: Option<&str>| check_response(&value.map(|v| (":status", v)).into_iter().collect());
         assert_eq!(status(Some("200")), Ok(()));

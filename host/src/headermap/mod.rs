@@ -7,7 +7,7 @@ mod import;
 mod inline;
 mod words;
 
-pub(crate) use check::{check_request, check_response, is_name, is_value};
+pub(crate) use check::{BadHeader, check_request, check_response, check_route, is_name, is_value, scheme_of};
 pub(crate) use import::{import, settle};
 
 use crate::world::LimitReached;
@@ -109,7 +109,7 @@ pub(crate) fn key(kind: MapKind, name: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Behind the last entry; a pseudo header behind the last pseudo header, so that these stay in front.
-fn append(headers: &mut Headers, name: &[u8], value: &[u8]) {
+pub(crate) fn append(headers: &mut Headers, name: &[u8], value: &[u8]) {
     if name.first() != Some(&b':') {
         headers.push(name, value);
         return;

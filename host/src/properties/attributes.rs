@@ -41,6 +41,7 @@ pub(super) fn upstream<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
     let recorded = match name {
         // One attempt: a replay does not retry.
         b"request_attempt_count" => return Some(Value::Uint(view.sent.into())),
+        b"num_endpoints" if view.lost => return None,
         b"num_endpoints" => return said(view, b"upstream", name),
         _ if !view.sent => return None,
         b"address" | b"port" => view.upstream.and_then(|upstream| peer(name, upstream)),
@@ -67,6 +68,8 @@ pub(super) fn xds<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
     let text = |recorded: &'a Option<String>| recorded.as_deref().map(Value::text);
     let or_said = |value: Option<Value<'a>>| value.or_else(|| own.map(|v| Value::Said(v, false)));
     match name {
+        // The virtual host stays.
+        b"cluster_name" | b"cluster_metadata" | b"route_name" | b"route_metadata" if view.lost => None,
         b"cluster_name" => or_said(text(&view.attributes.cluster_name)),
         // A route and a filter chain need no name.
         b"route_name" => or_said(text(&view.attributes.route_name)).or_else(|| Some(Value::text(""))),

@@ -12,17 +12,20 @@ const NAMES: [&str; 29] = [
     "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR",
 ];
 
-/// The recorded flags once the stream is over, none before; of a client that left, its own (rows 110 to 115). Names
-/// that Envoy 1.40 does not have are left out.
+/// The bit of a short name; none for one that Envoy 1.40 does not have.
+pub(crate) fn flag(name: &str) -> u64 {
+    NAMES.iter().position(|known| *known == name).map_or(0, |bit| 1 << bit)
+}
+
+/// Those of what this host did itself (row 190); once the stream is over, also the recorded ones of a response that is
+/// the upstream's, and of a client that left, its own (rows 110 to 115).
 pub(super) fn bits(view: &View<'_>) -> u64 {
-    if !view.over {
-        return 0;
-    }
-    let bit = |name: &str| NAMES.iter().position(|known| *known == name).map_or(0, |bit| 1 << bit);
     match view.code_details {
-        Some(LEFT) => bit("DC"),
-        Some(RESET) => bit("DR"),
-        _ => recorded(view).map(bit).fold(0, |all, bit| all | bit),
+        _ if !view.over => view.flags,
+        Some(LEFT) => flag("DC"),
+        Some(RESET) => flag("DR"),
+        _ if view.local => view.flags,
+        _ => recorded(view).map(flag).fold(view.flags, |all, bit| all | bit),
     }
 }
 

@@ -10,7 +10,8 @@ use tamis_traffic::{Headers, Protocol};
 pub(super) fn request<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
     let headers = view.request_headers;
     let field = |name: &[u8]| headers.and_then(|h| h.get(name)).map(Value::slice);
-    let path = || headers.and_then(|h| h.get(b":path"));
+    // Empty where a filter has taken it away, though `request.path` is not there then.
+    let path = || headers.map(|h| h.get(b":path").unwrap_or_default());
     let headers_bytes = headers.map_or(0, |h| h.byte_len() as u64);
     match name {
         b"path" => field(b":path"),

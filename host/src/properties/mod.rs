@@ -11,7 +11,7 @@ mod messages;
 mod state;
 mod value;
 
-pub(crate) use flags::{LEFT, RESET};
+pub(crate) use flags::{LEFT, RESET, flag};
 pub(crate) use state::{Declared, FilterState, Type};
 pub(crate) use value::encode;
 
@@ -39,6 +39,12 @@ pub(crate) struct View<'a> {
     pub(crate) response_code: Option<u32>,
     /// Why the response came; none is `via_upstream`. A reply of a filter may have an empty one (docs/envoy.md 2.5).
     pub(crate) code_details: Option<&'a str>,
+    /// The response was made by a filter or by this host.
+    pub(crate) local: bool,
+    /// Flags of what this host did itself.
+    pub(crate) flags: u64,
+    /// No route takes the request, as filters changed it.
+    pub(crate) lost: bool,
     /// Body bytes that came in from the client so far.
     pub(crate) request_bytes: u64,
     /// Body bytes that went out to the client so far.

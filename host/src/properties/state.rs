@@ -72,8 +72,8 @@ pub(crate) struct FilterState {
     /// Keys of filters are without their `wasm.`.
     own: Vec<(Vec<u8>, Stored)>,
     envoy: Vec<(&'static str, Stored)>,
-    /// Keys that stream contexts declared; they are kept and change nothing.
-    declared: Vec<(u32, Vec<u8>)>,
+    /// Keys that stream contexts declared, by filter; they are kept and change nothing.
+    declared: Vec<(usize, Vec<u8>)>,
 }
 
 impl FilterState {
@@ -119,15 +119,15 @@ impl FilterState {
         Ok(())
     }
 
-    /// A stream context declares a key: only its second time makes a difference.
+    /// The stream context of a filter declares a key: only its second time makes a difference.
     ///
     /// # Errors
     /// 2 when this context has declared it.
-    pub(crate) fn declare(&mut self, context: u32, key: &[u8]) -> Result<(), Status> {
-        if self.declared.iter().any(|(who, known)| *who == context && known == key) {
+    pub(crate) fn declare(&mut self, filter: usize, key: &[u8]) -> Result<(), Status> {
+        if self.declared.iter().any(|(who, known)| *who == filter && known == key) {
             return Err(Status::BadArgument);
         }
-        self.declared.push((context, key.to_vec()));
+        self.declared.push((filter, key.to_vec()));
         Ok(())
     }
 

@@ -47,6 +47,9 @@ fn base() -> View<'static> {
         over: false,
         response_code: None,
         code_details: None,
+        local: false,
+        flags: 0,
+        lost: false,
         request_bytes: 0,
         response_bytes: 0,
         protocol: Protocol::Http11,
@@ -165,6 +168,8 @@ fn envoy_2_9_response() {
     number(&log(), "response.total_size", 11 + RESPONSE.byte_len() as u64);
     number(&rsh(), "response.flags", 0);
     number(&log(), "response.flags", 1 << 5 | 1 << 15);
+    number(&View { local: true, flags: flag("NR"), ..rsh() }, "response.flags", 1 << 8);
+    number(&View { local: true, flags: flag("NR"), ..log() }, "response.flags", 1 << 8);
     check(&log(), "response.backend_latency", Err(1));
 }
 
@@ -213,6 +218,11 @@ fn envoy_2_9_xds_and_plugin() {
     check(&rqh(), "xds.virtual_host_name", Err(1));
     check(&View { attributes: &NOTHING, ..rqh() }, "xds.route_name", Ok(b""));
     number(&View { side: Side::Unknown, ..rqh() }, "xds.listener_direction", 0);
+    let lost = View { lost: true, ..rqh() };
+    for path in ["xds.route_name", "xds.route_metadata", "xds.cluster_name", "xds.cluster_metadata"] {
+        check(&lost, path, Err(1));
+    }
+    check(&lost, "xds.virtual_host_metadata", Ok(b""));
     check(&rqh(), "xds.route_metadata", Ok(b""));
     check(&rqh(), "xds.route_metadata.filter_metadata", Ok(&[0; 4]));
     check(&rqh(), "xds.upstream_host_metadata", Err(1));

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use tamis_traffic::select::Expression;
 use tamis_traffic::{
     Attributes, Callout, Exchange, Fault, FaultKind, Log, LogLevel, Peer, PropertyValue, Protocol, Side,
+    http_date,
 };
 
 /// Most bytes that filters make the host keep for one playback (256 MiB): log lines, calls, what they add to bodies,
@@ -202,6 +203,13 @@ impl Desk {
             let filter = self.at.effective.filter;
             self.logs.push(Log { filter, level, text: text.to_vec() });
         }
+    }
+
+    /// To be called before a filter reads or writes response headers: they may have left (docs/envoy.md 2.1.15).
+    #[inline]
+    pub(crate) fn manage_response(&mut self) {
+        let now = self.clock.wall();
+        self.stream.manage(self.known.protocol, || http_date(now));
     }
 
     /// Takes over what the recording knows beside the messages; memory is kept.

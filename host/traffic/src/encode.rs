@@ -43,6 +43,13 @@ pub(crate) fn rfc3339(nanos: u64) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }
 
+/// Writes nanoseconds since the epoch as the `date` of a response has them (RFC 9110, 5.6.7).
+pub fn http_date(nanos: u64) -> String {
+    let second = i64::try_from(nanos / 1_000_000_000).unwrap_or_default();
+    let time = chrono::DateTime::from_timestamp(second, 0).unwrap_or_default();
+    time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +62,12 @@ mod tests {
         assert_eq!(nanos("2026-11-23T08:03:27.335099+01:00"), Some(1_795_417_407_335_099_000));
         assert_eq!(nanos("1969-12-31T23:59:59Z"), None);
         assert_eq!(nanos("yesterday"), None);
+    }
+
+    #[test]
+    fn a_date_has_29_bytes() {
+        assert_eq!(http_date(784_111_777_000_000_000), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(http_date(u64::MAX).len(), 29);
     }
 
     #[test]

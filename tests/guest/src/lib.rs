@@ -5,8 +5,9 @@
 //! goes before the configuration's.
 //!
 //! Phases: `create vm conf tick queue call log done delete`, `rqh rqb rqt` for the request's headers, body and
-//! trailers, `rsh rsb rst` for the response's, `ginit gmsg gtrail gend` for what a gRPC peer sent, `dns` for a
-//! resolved name; of a TCP connection `new`, `down` and `up` for data of either side, `downclose` and `upclose`.
+//! trailers, `rsh rsb rst` for the response's, `rqm rsm` for frames of HTTP/2 metadata, `ginit gmsg gtrail gend` for
+//! what a gRPC peer sent, `dns` for a resolved name; of a TCP connection `new`, `down` and `up` for data of either
+//! side, `downclose` and `upclose`.
 //! Beyond the plain host calls (see `ops`) there are: `ret N` (what the callback returns), `hush` (as the first one:
 //! the callback does not say that it came), `trap`, `loop`, `call CLUSTER TIMEOUT PAIRS BODY`, `props PATH…` (what
 //! changed since the context's last `props`: each value on a line of its own, paths without one on a line for their
@@ -280,6 +281,18 @@ pub extern "C" fn proxy_on_request_trailers(id: u32, count: u32) -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_response_trailers(id: u32, count: u32) -> u32 {
     play(id, id, "rst", &format!(" n={count}"), 0, id)
+}
+
+/// Metadata of the request.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_request_metadata(id: u32, count: u32) -> u32 {
+    play(id, id, "rqm", &format!(" n={count}"), 0, id)
+}
+
+/// Metadata of the response.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_response_metadata(id: u32, count: u32) -> u32 {
+    play(id, id, "rsm", &format!(" n={count}"), 0, id)
 }
 
 /// A TCP connection.

@@ -184,6 +184,7 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
             let (k, v) = (text(0), text(1));
             give!(call!(proxy_call_foreign_function(k.as_ptr(), k.len(), v.as_ptr(), v.len(), a, l)))
         }
+        "expr" => expression(&text(0)),
         "grow" => {
             let grown = std::iter::repeat_with(|| core::arch::wasm32::memory_grow::<0>(number(0) as usize))
                 .take_while(|old| *old != usize::MAX)
@@ -192,6 +193,33 @@ pub(crate) fn run(op: &str, words: &[&str]) -> Option<Done> {
         }
         _ => return wasi(op, words),
     })
+}
+
+/// Makes an expression, asks for its value and deletes it: no later one sees that its token was used.
+fn expression(text: &[u8]) -> Done {
+    let foreign = |name: &str, argument: &[u8]| {
+        let (mut at, mut len) = (0_u32, 0_u32);
+        let (a, l) = (&raw mut at, &raw mut len);
+        // SAFETY: pointers and lengths of live slices, and two locals that the host writes.
+        unsafe {
+            let status = proxy_call_foreign_function(
+                name.as_ptr(),
+                name.len(),
+                argument.as_ptr(),
+                argument.len(),
+                a,
+                l,
+            );
+            (status, if status == 0 { taken(at, len) } else { Vec::new() })
+        }
+    };
+    let (status, token) = foreign("expr_create", text);
+    if status != 0 {
+        return Done::new(status, "no expression".into());
+    }
+    let (status, value) = foreign("expr_evaluate", &token);
+    let _ = foreign("expr_delete", &token);
+    Done::new(status, if status == 0 { show(&value) } else { String::new() })
 }
 
 /// The operations that ask WASI. Values of clocks and random bytes are not shown.

@@ -90,7 +90,9 @@ impl Script<'_> {
             (3, "effective"),
             (3, "foreign"),
             (3, "wasi"),
+            (3, "expression"),
             (1, "level"),
+            (1, "status"),
         ]);
         match what {
             "map" => self.map(phase),
@@ -109,6 +111,8 @@ impl Script<'_> {
                     "uncompress garbage",
                     "uncompress %78%9c%4b%4c%4a%06%00%02%4d%01%27",
                     "nothing x",
+                    "compress -",
+                    "compress hello%20hello%20hello%20hello",
                     "set_envoy_filter_state %0a%0cenvoy.string%12%01x",
                     "set_envoy_filter_state %0a%01?%12%01x",
                     "declare_property %0a%03own",
@@ -131,7 +135,11 @@ impl Script<'_> {
                 ]);
                 self.add(phase, call.to_owned());
             }
-            _ => self.add(phase, "level".into()),
+            "expression" => {
+                let text = self.dice.pick(EXPRESSIONS);
+                self.add(phase, format!("expr {text}"));
+            }
+            other => self.add(phase, other.into()),
         }
     }
 
@@ -191,7 +199,6 @@ impl Script<'_> {
             (2, "setpairs"),
             (1, "setraw"),
         ]) {
-            op if matches!(phase, "log" | "done") && op != "pairs" => format!("get {map} {name}"),
             "rm" if name == ":method" => format!("get {map} {name}"),
             op @ ("get" | "rm") => format!("{op} {map} {name}"),
             op @ ("pairs" | "size") => format!("{op} {map}"),
@@ -363,7 +370,7 @@ impl Script<'_> {
     fn reply(&mut self, phase: &'static str) {
         let code = self.dice.weigh(&[(4, 403), (2, 200), (1, 418), (2, 503), (1, 429)]);
         let body = self.dice.pick(&["no", "-", "a%20longer%20body", "%00%ff"]);
-        let details = self.dice.pick(&["why", "with%20space%0aand%09more"]);
+        let details = self.dice.pick(&["why", "with%20space%0aand%09more", "-"]);
         let mut headers = Vec::new();
         for _ in 0..self.dice.below(3) {
             let name = match self.name(2) {

@@ -54,6 +54,7 @@ pub(super) fn create(desk: &mut Desk, text: &[u8]) -> Answer<Vec<u8>> {
 pub(super) fn evaluate(desk: &mut Desk, token: &[u8]) -> Answer<Vec<u8>> {
     let at = desk.at.current;
     let token = number(token)?;
+    desk.manage_response();
     let plugin = desk.plugins.get(at.filter).ok_or(Status::NotFound)?;
     let expression = plugin.expressions.get(token).and_then(Option::as_ref).ok_or(Status::NotFound)?;
     let view = view(desk, at).ok_or(Status::NotFound)?;

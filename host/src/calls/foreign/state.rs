@@ -31,7 +31,7 @@ pub(super) fn declare(desk: &mut Desk, args: &[u8]) -> Answer {
     let at = desk.at.current;
     if at.stream {
         desk.keep(key.len());
-        return Ok(desk.properties.declare(at.id, key.as_bytes())?);
+        return Ok(desk.properties.declare(at.filter, key.as_bytes())?);
     }
     let plugin = desk.plugins.get_mut(at.filter).ok_or(Status::NotFound)?;
     if plugin.declared.iter().any(|d| d.key == key.as_bytes()) {

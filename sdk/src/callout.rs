@@ -1,7 +1,8 @@
 //! HTTP calls to other services, as futures.
 
+use crate::block::Block;
 use crate::events::{self, HttpEvent};
-use crate::headers::Headers;
+use crate::headers::{Headers, check, check_text, is_usual};
 use crate::ids::Ids;
 use crate::slot::Slot;
 use crate::{host, tasks};
@@ -10,10 +11,10 @@ use std::fmt;
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
-use tamis_abi::{BufferType, MapType, Status, pairs};
+use tamis_abi::{BufferType, MapType, Status};
 
-/// How long an answer may take when nothing else is said.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take when nothing else is said, milliseconds.
+const TIMEOUT_MS: u32 = 5_000;
 
 /// A call that is being put together. `cluster` is a name that the proxy knows, not a host: in Istio
 /// `outbound|80||svc.ns.svc.cluster.local`.
@@ -35,10 +36,12 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Callout {
     cluster: String,
-    headers: Headers,
+    /// The method is the first.
+    headers: Block,
     body: Vec<u8>,
-    timeout: Duration,
-    failed: Option<CalloutError>,
+    timeout_ms: u32,
+    /// On the heap, so that a call that is well is moved for less.
+    failed: Option<Box<CalloutError>>,
 }
 
 /// Why there is no answer.
@@ -127,33 +130,55 @@ impl Callout {
         authority: impl AsRef<[u8]>,
         path: impl AsRef<[u8]>,
     ) -> Self {
-        let call = Self {
+        let mut call = Self {
             cluster: cluster.into(),
-            headers: Headers::owned(),
+            headers: Block::default(),
             body: Vec::new(),
-            timeout: TIMEOUT,
+            timeout_ms: TIMEOUT_MS,
             failed: None,
         };
-        call.put(":method", method).put(":authority", authority).put(":path", path)
+        call.put(b":method", method.as_ref());
+        call.put(b":authority", authority.as_ref());
+        call.put(b":path", path.as_ref());
+        call
     }
 
     /// One more header. One that HTTP does not allow makes the call fail, and so does one that begins with a colon or is
     /// `host`: the proxy would join it to the call's own.
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        let bare = name.as_ref();
-        if bare.starts_with(b":") || bare.eq_ignore_ascii_case(b"host") {
-            let name = String::from_utf8_lossy(bare);
-            self.failed = Some(CalloutError::BadHeaders(format!("`{name}` is there already")));
-            return self;
-        }
-        self.put(name, value)
-    }
-
-    fn put(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        if let Err(error) = self.headers.add(name, value) {
-            self.failed = Some(CalloutError::BadHeaders(error.to_string()));
+        let (name, value) = (name.as_ref(), value.as_ref());
+        if is_usual(name) && name != b"host" {
+            self.put(name, value);
+        } else {
+            self.put_odd(name, value);
         }
         self
+    }
+
+    /// A field whose name is in order.
+    fn put(&mut self, name: &[u8], value: &[u8]) {
+        match check_text(name, value) {
+            Ok(()) => self.headers.push(name, value),
+            Err(error) => self.fail(CalloutError::BadHeaders(error.to_string())),
+        }
+    }
+
+    #[inline(never)]
+    fn put_odd(&mut self, name: &[u8], value: &[u8]) {
+        let small = name.to_ascii_lowercase();
+        if name.starts_with(b":") || small == b"host" {
+            let name = String::from_utf8_lossy(name);
+            return self.fail(CalloutError::BadHeaders(format!("`{name}` is there already")));
+        }
+        match check(name, value) {
+            Ok(()) => self.put(&small, value),
+            Err(error) => self.fail(CalloutError::BadHeaders(error.to_string())),
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, error: CalloutError) {
+        self.failed = Some(Box::new(error));
     }
 
     /// The body. The proxy sets `content-length`.
@@ -165,7 +190,9 @@ impl Callout {
     /// How long the answer may take; 5 s when not said. At least a millisecond, since 0 is "for ever" to
     /// Envoy.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout.clamp(Duration::from_millis(1), Duration::from_millis(i32::MAX as u64));
+        // As the host takes it.
+        let most = i32::MAX.unsigned_abs();
+        self.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(most).clamp(1, most);
         self
     }
 
@@ -181,39 +208,28 @@ impl Callout {
 
     /// True when sending it twice does what sending it once does (RFC 9110 9.2.2).
     pub(crate) fn is_idempotent(&self) -> bool {
-        let method = self.headers.get(":method").unwrap_or_default();
-        [&b"GET"[..], b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"].contains(&method)
+        [&b"GET"[..], b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"].contains(&self.headers.first())
     }
 
     fn start(self) -> Result<Rc<Answer>, CalloutError> {
         if let Some(error) = self.failed {
-            return Err(error);
+            return Err(*error);
         }
-        let headers = self.headers.encode();
-        if pairs::decode(&headers).is_err() {
+        if self.headers.is_too_much() {
             return Err(CalloutError::BadHeaders("more than 1024 headers or 1 MiB".into()));
-        }
-        if let Some((name, _)) = self.headers.iter().find(|(_, value)| std::str::from_utf8(value).is_err()) {
-            let name = String::from_utf8_lossy(name);
-            return Err(CalloutError::BadHeaders(format!("the value of `{name}` is not UTF-8")));
         }
         events::want_http(event);
         let root = tasks::callouts_home();
-        let token =
-            host::http_call(&self.cluster, &headers, &self.body, self.timeout).map_err(
-                |status| match status {
-                    Status::BadArgument => CalloutError::UnknownCluster(self.cluster.clone()),
-                    Status::InternalFailure => CalloutError::NotStarted(self.cluster.clone()),
-                    other => CalloutError::Host(other),
-                },
-            )?;
+        let headers = self.headers.finish();
+        let token = match host::http_call(&self.cluster, &headers, &self.body, self.timeout_ms) {
+            Ok(token) => token,
+            Err(Status::BadArgument) => return Err(CalloutError::UnknownCluster(self.cluster)),
+            Err(Status::InternalFailure) => return Err(CalloutError::NotStarted(self.cluster)),
+            Err(other) => return Err(CalloutError::Host(other)),
+        };
         let slot = Rc::<Answer>::default();
         let waiting = Waiting { slot: Rc::downgrade(&slot), root };
-        let before = WAITING.with_borrow_mut(|all| {
-            let before = all.remove(token);
-            all.insert(token, waiting);
-            before
-        });
+        let before = WAITING.with_borrow_mut(|all| all.insert(token, waiting));
         // A host that gives a token twice answers once.
         if let Some(before) = before.and_then(|before| before.slot.upgrade()) {
             before.fill(Err(CalloutError::Gone));
@@ -235,7 +251,7 @@ thread_local! {
 
 /// An answer came to this root. Tokens that nobody waits for are dropped.
 fn event(root: u32, token: u32, event: HttpEvent) {
-    let HttpEvent::Answer(headers, body) = event else { return gone(root) };
+    let HttpEvent::Answer { headers, body, trailers } = event else { return gone(root) };
     tasks::enter(root, root);
     let waiting = WAITING.with_borrow_mut(|all| all.remove(token));
     if let Some(slot) = waiting.and_then(|waiting| waiting.slot.upgrade()) {
@@ -247,7 +263,12 @@ fn event(root: u32, token: u32, event: HttpEvent) {
             judge(CalloutReply {
                 headers: map(MapType::HttpCallResponseHeaders),
                 body: host::buffer(BufferType::HttpCallResponseBody, body).unwrap_or_default(),
-                trailers: map(MapType::HttpCallResponseTrailers),
+                // Most answers have none, and then the host need not be asked.
+                trailers: if trailers == 0 {
+                    Headers::owned()
+                } else {
+                    map(MapType::HttpCallResponseTrailers)
+                },
             })
         };
         slot.fill(answer);

@@ -21,8 +21,8 @@ pub(crate) enum GrpcEvent {
 /// How large the answer of an HTTP callout is; no headers is how a reset looks (docs/envoy.md 2.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HttpEvent {
-    /// So many headers, and bytes of a body.
-    Answer(usize, usize),
+    /// So many headers, bytes of a body, and trailers.
+    Answer { headers: usize, body: usize, trailers: usize },
     /// As [`GrpcEvent::Gone`].
     Gone,
 }

@@ -5,10 +5,10 @@
 use crate::body::{BodyMissed, BodyTooLarge, Side};
 use crate::filter::{Came, OnError, Work};
 use crate::root::{RootState, count_failure};
-use crate::tasks::{Polled, WakeId, Woken};
+use crate::tasks::{Polled, WakeId};
 use crate::{Error, Reply, Request, host, log, tasks};
 use std::cell::Cell;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use tamis_abi::{Action, MapType, StreamType};
@@ -51,8 +51,7 @@ pub(crate) struct Exchange {
     /// The id of its root.
     home: u32,
     stage: Cell<Stage>,
-    /// There is, or was, more to look at than the stage: a hook, a waker that somebody keeps, a filter that is old.
-    /// Most exchanges have none of it.
+    /// There is, or was, more to look at than the stage: a hook, a filter that is old. Most exchanges have none of it.
     closer: Cell<bool>,
     pub(crate) request: Side,
     pub(crate) response: Side,
@@ -60,8 +59,6 @@ pub(crate) struct Exchange {
     work: Cell<Option<Box<dyn Work>>>,
     wake: Arc<WakeId>,
     waker: Waker,
-    /// Wakers can find it.
-    known: Cell<bool>,
     /// Its filter has been replaced.
     old: Cell<bool>,
     /// The spare behind this one, see [`streams`](crate::streams).
@@ -82,7 +79,6 @@ impl Exchange {
             work: Cell::new(root.filter().map(|filter| filter.work())),
             waker: Waker::from(wake.clone()),
             wake,
-            known: Cell::new(false),
             old: Cell::new(false),
             next: Cell::new(None),
         })
@@ -123,14 +119,12 @@ impl Exchange {
         self.request.bodiless.set(end);
         let came = work.begin(Request::new(self.clone()), &self.waker);
         self.put_back(work);
-        let action = self.settle(came, Turn::Phase);
-        tasks::drain();
-        action
+        self.settle(came, Turn::Phase)
     }
 
-    pub(crate) fn response_headers(self: &Rc<Self>, end: bool) -> Action {
+    pub(crate) fn response_headers(&self, end: bool) -> Action {
         tasks::enter_exchange(self.id.get());
-        let action = match self.stage.get() {
+        match self.stage.get() {
             Stage::Forwarded => {
                 self.stage.set(Stage::Response);
                 self.response.bodiless.set(end);
@@ -142,9 +136,7 @@ impl Exchange {
                 Action::Continue
             }
             _ => Action::Continue,
-        };
-        tasks::drain();
-        action
+        }
     }
 
     /// The stream is over: the future is dropped, its callouts are not waited for. True when a later stream may have
@@ -161,9 +153,6 @@ impl Exchange {
         // What the author's code leaves behind may log and call.
         tasks::enter_exchange(self.id.get());
         self.close(Stage::Ended);
-        if self.known.take() {
-            tasks::forget(self.id.get());
-        }
         self.request.missed.set(false);
         self.response.missed.set(false);
         self.closer.set(false);
@@ -216,22 +205,16 @@ impl Exchange {
         came
     }
 
-    fn step(self: &Rc<Self>, turn: Turn) -> Action {
+    fn step(&self, turn: Turn) -> Action {
         let came = self.poll();
         self.settle(came, turn)
     }
 
     /// Tells the host what came of a poll.
     #[inline(always)]
-    fn settle(self: &Rc<Self>, mut came: Came, turn: Turn) -> Action {
-        if came == Came::Waits {
-            // One for `wake`, one for `waker`: somebody keeps another one.
-            if Arc::strong_count(&self.wake) > 2 {
-                self.keep();
-            }
-            if tasks::is_woken() {
-                came = self.poll_on();
-            }
+    fn settle(&self, mut came: Came, turn: Turn) -> Action {
+        if came == Came::Waits && tasks::is_woken() {
+            came = self.poll_on();
         }
         match (came, self.stage.get()) {
             (Came::Waits, Stage::Going) => self.go_on(turn, Stage::Forwarded),
@@ -244,28 +227,14 @@ impl Exchange {
 
     /// As [`poll`](Self::poll), as long as it wakes itself.
     #[cold]
-    fn poll_on(self: &Rc<Self>) -> Came {
+    fn poll_on(&self) -> Came {
         let polled = tasks::poll_on(self.id.get(), || match self.poll() {
             Came::Waits => None,
             came => Some(came),
         });
         match polled {
             Polled::Done(came) => came,
-            Polled::Waits => Came::Waits,
-            Polled::Again => {
-                self.keep();
-                Came::Waits
-            }
-        }
-    }
-
-    /// Makes it findable by its wakers.
-    #[cold]
-    fn keep(self: &Rc<Self>) {
-        if !self.known.replace(true) {
-            let this: Weak<Self> = Rc::downgrade(self);
-            tasks::keep_stream(self.id.get(), this);
-            self.look_closer();
+            Polled::Waits | Polled::Again => Came::Waits,
         }
     }
 
@@ -354,15 +323,15 @@ impl Exchange {
         let status = if error.downcast_ref::<BodyTooLarge>().is_some() { 413 } else { 500 };
         self.answer(Reply::new(status).details("tamis_filter_error"))
     }
-}
 
-impl Woken for Exchange {
-    /// While headers are in hand: resuming a phase inside its own callback sends twice or hangs (docs/envoy.md 2.4).
-    fn holds(&self) -> bool {
+    /// While headers are in hand it must not be polled inside a callback of its own: resuming a phase there sends twice
+    /// or hangs (docs/envoy.md 2.4).
+    pub(crate) fn holds(&self) -> bool {
         matches!(self.stage.get(), Stage::Request | Stage::Response)
     }
 
-    fn woken(self: Rc<Self>) {
+    /// A waker of it was used.
+    pub(crate) fn woken(&self) {
         if matches!(self.stage.get(), Stage::Request | Stage::Forwarded | Stage::Response) {
             self.step(Turn::Later);
         }

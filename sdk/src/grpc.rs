@@ -2,7 +2,7 @@
 //!
 //! Messages are bytes: encode and decode them with whatever the filter has for it.
 
-use crate::headers::{HeaderError, Headers};
+use crate::headers::{HeaderError, Headers, words};
 use crate::host;
 use crate::slot::Slot;
 use crate::wire::Fields;
@@ -42,7 +42,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Call {
     cluster: String,
-    authority: String,
+    /// Not said, it is of the cluster's name.
+    authority: Option<String>,
     service: String,
     method: String,
     metadata: Headers,
@@ -53,12 +54,9 @@ pub struct Call {
 impl Call {
     /// A call of `service/method`, for instance `auth.v1.Authz` and `Check`.
     pub fn new(cluster: impl Into<String>, service: impl Into<String>, method: impl Into<String>) -> Self {
-        let cluster = cluster.into();
-        // Istio's `outbound|80||HOST`; Envoy would send all of it, which peers refuse (docs/envoy.md 2.7).
-        let authority = cluster.rsplit('|').next().unwrap_or_default().to_owned();
         Self {
-            cluster,
-            authority,
+            cluster: cluster.into(),
+            authority: None,
             service: service.into(),
             method: method.into(),
             metadata: Headers::owned(),
@@ -69,7 +67,7 @@ impl Call {
 
     /// The host name that the service shall see; not said, it is the cluster's name, of Istio's the host in it.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
-        self.authority = authority.into();
+        self.authority = Some(authority.into());
         self
     }
 
@@ -127,21 +125,28 @@ impl Call {
         if let Some(error) = &self.failed {
             return Err(GrpcError::BadCall(error.to_string()));
         }
-        let plain =
-            |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
         for name in [&self.service, &self.method] {
-            if !plain(name) {
+            if !is_plain(name) {
                 return Err(GrpcError::BadCall(format!("`{name}` is no name of a service or method")));
             }
         }
-        if self.authority.bytes().any(|byte| byte.is_ascii_control()) {
+        let authority = self.host();
+        if !words::all(authority.as_bytes(), words::are_name)
+            && authority.bytes().any(|b| b.is_ascii_control())
+        {
             return Err(GrpcError::BadCall("the authority is no host".into()));
         }
         let metadata = self.metadata.encode();
         if pairs::decode(&metadata).is_err() {
             return Err(GrpcError::BadCall("more than 1024 entries of metadata or 1 MiB".into()));
         }
-        Ok((target(&self.cluster, &self.authority), metadata))
+        Ok((target(&self.cluster, authority), metadata))
+    }
+
+    /// Of Istio's `outbound|80||HOST` the host; Envoy would send all of it, which peers refuse (docs/envoy.md 2.7).
+    fn host(&self) -> &str {
+        let named = || self.cluster.rsplit('|').next().unwrap_or_default();
+        self.authority.as_deref().unwrap_or_else(named)
     }
 
     fn refused(&self, status: Status) -> GrpcError {
@@ -154,12 +159,20 @@ impl Call {
     }
 }
 
+/// What a path can be made of.
+fn is_plain(name: &str) -> bool {
+    let is_odd = |byte: u8| !byte.is_ascii_graphic() || byte == b'/';
+    !name.is_empty() && (words::all(name.as_bytes(), words::are_name) || !name.bytes().any(is_odd))
+}
+
 /// `GrpcService { envoy_grpc: { cluster_name, authority } }`: field 1, and fields 1 and 2 in it. In two parts, which the
 /// reader joins: the crate takes text only, and a length above 127 is none.
 fn target(cluster: &str, authority: &str) -> Vec<u8> {
-    let cluster = Fields::default().bytes(1, cluster.as_bytes());
-    let authority = Fields::default().bytes(2, authority.as_bytes());
-    Fields::default().bytes(1, &cluster.0).bytes(1, &authority.0).0
+    // Two keys and two lengths for each, none of more than five bytes.
+    let room = || Fields(Vec::with_capacity(2 * 12 + cluster.len() + authority.len()));
+    let inner = room().bytes(1, cluster.as_bytes());
+    let (cluster, both) = (inner.0.len(), inner.bytes(2, authority.as_bytes()));
+    room().bytes(1, &both.0[..cluster]).bytes(1, &both.0[cluster..]).0
 }
 
 #[cfg(test)]
@@ -172,8 +185,8 @@ mod tests {
         let bytes = target(&"c".repeat(300), "");
         assert_eq!(&bytes[..6], b"\x0a\xaf\x02\x0a\xac\x02");
         assert_eq!(bytes.len(), 306);
-        assert_eq!(Call::new("outbound|80||a.b.svc", "s", "m").authority, "a.b.svc");
-        assert_eq!(Call::new("idp", "s", "m").authority, "idp");
+        assert_eq!(Call::new("outbound|80||a.b.svc", "s", "m").host(), "a.b.svc");
+        assert_eq!(Call::new("idp", "s", "m").host(), "idp");
     }
 
     #[test]

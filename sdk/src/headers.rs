@@ -9,7 +9,7 @@ use std::rc::Rc;
 use tamis_abi::{MapType, pairs};
 
 mod table;
-mod words;
+pub(crate) mod words;
 
 use table::{Entry, Table};
 
@@ -237,18 +237,23 @@ impl Headers {
             Some(map) => {
                 let map = map?;
                 told("set a header", host::header_replace(map, name, value))?;
-                if let Some(table) = self.table.get_mut() {
-                    let name = resolve_in(Some(map), name);
-                    table.remove(name);
-                    table.push(name, value);
+                if self.table.get().is_some() {
+                    self.put_here(resolve_in(Some(map), name), value);
                 }
             }
-            None => {
-                self.remove(name)?;
-                self.push(name, value);
-            }
+            None => self.put_here(name, value),
         }
         Ok(())
+    }
+
+    /// In the table, which is made when there is none: headers that nobody read are written for less without.
+    #[inline(never)]
+    fn put_here(&mut self, name: &[u8], value: &[u8]) {
+        self.table();
+        if let Some(table) = self.table.get_mut() {
+            table.remove(name);
+            table.push(name, value);
+        }
     }
 
     /// One more value. Envoy joins it with a comma where the header is one of its own, `:path` among them.
@@ -368,11 +373,29 @@ const TOKEN: [bool; 256] = {
 /// Most names are of small letters and hyphens, and most values of printable text: those are seen eight bytes at a
 /// time. Inlined, so that nothing is left of it for names and values that the compiler knows.
 #[inline(always)]
-fn check(name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
-    if words::all(name, words::are_usual) && words::all(value, words::are_high) {
+pub(crate) fn check(name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
+    if is_usual(name) && words::all(value, words::are_high) {
         return Ok(());
     }
     check_bytes(name, value)
+}
+
+/// True for a name that may be and needs no change.
+#[inline(always)]
+pub(crate) fn is_usual(name: &[u8]) -> bool {
+    !name.is_empty() && words::all(name, words::are_usual)
+}
+
+/// As [`check`], for a name that needs no look and a value that has to be text: what the proxy-wasm crate can send.
+#[inline]
+pub(crate) fn check_text(name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
+    if words::all(value, words::are_text) { Ok(()) } else { check_odd_text(name, value) }
+}
+
+#[cold]
+fn check_odd_text(name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
+    check_bytes(name, value)?;
+    std::str::from_utf8(value).map(drop).map_err(|_| HeaderError::NotText(lossy(name)))
 }
 
 #[inline(never)]

@@ -44,14 +44,14 @@ impl<T> Ids<T> {
         }
     }
 
-    pub(crate) fn insert(&mut self, id: u32, new: T) {
+    /// Gives what was known by this number before.
+    pub(crate) fn insert(&mut self, id: u32, new: T) -> Option<T> {
         if (self.count + 1) * 2 > self.slots.len() {
             self.grow();
         }
-        if let Some(slot) = self.find(id).and_then(|at| self.slots.get_mut(at)) {
-            self.count += usize::from(slot.is_none());
-            *slot = Some((id, new));
-        }
+        let slot = self.find(id).and_then(|at| self.slots.get_mut(at))?;
+        self.count += usize::from(slot.is_none());
+        slot.replace((id, new)).map(|(_, old)| old)
     }
 
     #[cold]
@@ -99,7 +99,7 @@ mod tests {
         // Neighbours, ids that share a slot, and the ends of the numbers.
         let mut ids: Vec<u32> = (2..40).chain([64, 128, 192, 256, 320, u32::MAX, u32::MAX - 64, 0]).collect();
         let mut table = Ids::new();
-        ids.iter().for_each(|id| table.insert(*id, !*id));
+        ids.iter().for_each(|id| assert!(table.insert(*id, !*id).is_none()));
         assert_eq!(table.iter().count(), ids.len());
         // Some order that is none.
         ids.sort_by_key(|id| id.wrapping_mul(0x9e37_79b9));
@@ -116,8 +116,7 @@ mod tests {
     #[test]
     fn the_last_of_one_id_counts() {
         let mut table = Ids::new();
-        table.insert(7, "a");
-        table.insert(7, "b");
+        assert_eq!((table.insert(7, "a"), table.insert(7, "b")), (None, Some("a")));
         assert_eq!((table.count, table.remove(7), table.remove(7)), (1, Some("b"), None));
     }
 

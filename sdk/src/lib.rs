@@ -64,6 +64,7 @@
 //! the whole worker (Envoy 1.40: every later request gets 503).
 
 pub mod access_log;
+mod block;
 pub mod body;
 pub mod callout;
 pub mod clock;

@@ -5,12 +5,32 @@
 //! ```
 
 use crate::host;
+use std::cell::Cell;
 use std::fmt::{self, Display, Write as _};
 pub use tamis_abi::LogLevel;
 
-/// True when the host writes lines of this level.
+/// Most bytes of a line whose memory is kept for the next.
+const KEPT: usize = 1024;
+
+thread_local! {
+    /// The host's level, as it was in this callback.
+    static LEVEL: Cell<Option<LogLevel>> = const { Cell::new(None) };
+    static LINE: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// A callback begins: the level may be another one.
+pub(crate) fn forget_level() {
+    LEVEL.set(None);
+}
+
+/// True when the host writes lines of this level. It is asked once in each callback.
 pub fn enabled(level: LogLevel) -> bool {
-    level >= host::log_level()
+    let known = LEVEL.get().unwrap_or_else(|| {
+        let asked = host::log_level();
+        LEVEL.set(Some(asked));
+        asked
+    });
+    level >= known
 }
 
 /// Writes a line.
@@ -20,7 +40,16 @@ pub fn write(level: LogLevel, line: std::fmt::Arguments<'_>) {
     }
     match line.as_str() {
         Some(text) => host::log(level, text),
-        None => host::log(level, &line.to_string()),
+        None => {
+            let mut text = LINE.take();
+            text.clear();
+            // Writing into a string cannot fail.
+            let _ = text.write_fmt(line);
+            host::log(level, &text);
+            if text.capacity() <= KEPT {
+                LINE.set(text);
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::filter::Make;
 use crate::ids::Ids;
 use crate::others::{self, Event};
 use crate::root::RootState;
+use crate::tasks;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tamis_abi::Action;
@@ -91,24 +92,23 @@ fn create_first(id: u32, parent: u32) {
         }
     } else if let Some(root) = root(parent) {
         match root.is_http() {
-            true => drop(open(id, &root)),
+            true => open(id, &root),
             false => drop(others::tell(id, Event::Create(&root))),
         }
     }
 }
 
 /// A new exchange of this root.
-pub(crate) fn open(id: u32, root: &RootState) -> Rc<Exchange> {
+pub(crate) fn open(id: u32, root: &RootState) {
     let exchange = take_spare(root.id()).unwrap_or_else(|| Exchange::new(root));
     exchange.begin(id);
     place(id, |place| {
         if place.id.get() == 0 {
-            place.take_in(id, exchange.clone());
+            place.take_in(id, exchange);
         } else {
-            CROWD.with_borrow_mut(|crowd| crowd.insert(id, exchange.clone()));
+            CROWD.with_borrow_mut(|crowd| crowd.insert(id, exchange));
         }
     });
-    exchange
 }
 
 /// The first spare of this root, wherever it is among them.
@@ -152,8 +152,22 @@ pub(crate) fn tell(id: u32, told: impl FnOnce(&Rc<Exchange>) -> Action) -> Actio
         if is_placed {
             fill(&place.exchange, Some(exchange));
         }
+        tasks::drain();
         action
     })
+}
+
+/// The exchange of this stream.
+pub(crate) fn find(id: u32) -> Option<Rc<Exchange>> {
+    let placed = place(id, |place| {
+        if place.id.get() != id {
+            return None;
+        }
+        let found = place.exchange.take();
+        fill(&place.exchange, found.clone());
+        found
+    });
+    placed.or_else(|| CROWD.with_borrow(|crowd| crowd.get(id).cloned()))
 }
 
 /// The host logs a stream, or with a root what its proxy has seen.
@@ -211,21 +225,7 @@ mod tests {
 
     /// Which exchange it is.
     fn of(id: u32) -> Option<*const Exchange> {
-        let mut found = None;
-        tell(id, |exchange| {
-            found = Some(Rc::as_ptr(exchange));
-            Action::Continue
-        });
-        found
-    }
-
-    fn held(id: u32) -> Option<Rc<Exchange>> {
-        let mut held = None;
-        tell(id, |exchange| {
-            held = Some(exchange.clone());
-            Action::Continue
-        });
-        held
+        find(id).map(|exchange| Rc::as_ptr(&exchange))
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
         assert!(of(2).is_none() && home(2).is_none());
         create(4, 1);
         assert_eq!(of(4), first);
-        let kept = held(4);
+        let kept = find(4);
         done(4);
         create(5, 1);
         assert_ne!(of(5), first, "somebody holds it");

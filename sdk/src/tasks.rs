@@ -1,8 +1,9 @@
 //! Who is to be polled: contexts by id, and the wakers that name them.
 
+use crate::exchange::Exchange;
 use crate::ids::Ids;
 use crate::root::RootState;
-use crate::{host, streams};
+use crate::{host, log, streams};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ thread_local! {
     static READY: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
     /// `READY` may hold something: what each callback looks at.
     static WOKEN: Cell<bool> = const { Cell::new(false) };
-    static LIVE: RefCell<Ids<Live>> = const { RefCell::new(Ids::new()) };
+    static LIVE: RefCell<Ids<Other>> = const { RefCell::new(Ids::new()) };
     /// The root of the callback, when its context is no exchange.
     static ROOT: Cell<u32> = const { Cell::new(0) };
     /// The context that the host has in effect.
@@ -26,17 +27,31 @@ thread_local! {
     static CALLBACK: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
-#[derive(Clone)]
+/// Who can be woken.
 enum Live {
+    Exchange(Rc<Exchange>),
+    Stream(Rc<dyn Woken>),
+    Root(Rc<RootState>),
+}
+
+/// As [`Live`], of those that [`streams`] does not know.
+enum Other {
     Stream(Weak<dyn Woken>),
     Root(Weak<RootState>),
 }
 
-/// A stream whose future may be woken.
+impl Other {
+    fn upgrade(&self) -> Option<Live> {
+        match self {
+            Self::Stream(stream) => stream.upgrade().map(Live::Stream),
+            Self::Root(root) => root.upgrade().map(Live::Root),
+        }
+    }
+}
+
+/// A stream that is no exchange, whose future may be woken.
 pub(crate) trait Woken {
-    /// It must not be polled inside a callback of its own.
-    fn holds(&self) -> bool;
-    /// A waker of it was used outside its own callback, or it does not mind.
+    /// A waker of it was used.
     fn woken(self: Rc<Self>);
 }
 
@@ -68,11 +83,12 @@ impl WakeId {
 /// The host calls into this context, a child of this root, now.
 pub(crate) fn enter(id: u32, root: u32) {
     ROOT.set(root);
-    CURRENT.set(id);
+    enter_exchange(id);
 }
 
 /// As [`enter`], for an exchange, whose root is known to [`streams`].
 pub(crate) fn enter_exchange(id: u32) {
+    log::forget_level();
     CURRENT.set(id);
 }
 
@@ -93,12 +109,12 @@ pub(crate) fn callouts_home() -> u32 {
 
 /// Makes a waiting stream findable by its wakers.
 pub(crate) fn keep_stream(id: u32, stream: Weak<dyn Woken>) {
-    LIVE.with_borrow_mut(|live| live.insert(id, Live::Stream(stream)));
+    LIVE.with_borrow_mut(|live| live.insert(id, Other::Stream(stream)));
 }
 
 /// As [`keep_stream`], for a root.
 pub(crate) fn keep_root(id: u32, root: &Rc<RootState>) {
-    LIVE.with_borrow_mut(|live| live.insert(id, Live::Root(Rc::downgrade(root))));
+    LIVE.with_borrow_mut(|live| live.insert(id, Other::Root(Rc::downgrade(root))));
 }
 
 /// Forgets a context.
@@ -155,7 +171,8 @@ fn forget_wakes(id: u32) -> bool {
     })
 }
 
-/// Polls everybody who was woken, each on its own context; afterwards the callback's context is back.
+/// Polls everybody who was woken, each on its own context. The last thing in a callback: the host begins the next one
+/// with a context of its own, so nothing is put back.
 pub(crate) fn drain() {
     if is_woken() {
         wake_up();
@@ -168,32 +185,33 @@ fn wake_up() {
     CALLBACK.set(Some(callback));
     WOKEN.set(false);
     // Wakes during this round wait for the next event, unless they come from a poll of their own.
-    for id in READY.with_borrow_mut(std::mem::take) {
-        let Some(found) = LIVE.with_borrow(|live| live.get(id).cloned()) else { continue };
+    let mut woken = READY.with_borrow_mut(std::mem::take);
+    for id in woken.drain(..) {
+        let Some(found) = find(id) else { continue };
+        if id == callback && matches!(&found, Live::Exchange(exchange) if exchange.holds()) {
+            make_ready(id);
+            continue;
+        }
         // A context that the host no longer knows is skipped: its stream is gone.
         if CURRENT.get() != id && host::set_effective_context(id).is_err() {
             continue;
         }
         CURRENT.set(id);
         match found {
-            Live::Stream(stream) => {
-                let Some(stream) = stream.upgrade() else { continue };
-                if id == callback && stream.holds() {
-                    make_ready(id);
-                } else {
-                    stream.woken();
-                }
-            }
-            Live::Root(root) => {
-                if let Some(root) = root.upgrade() {
-                    root.poll();
-                }
-            }
+            Live::Exchange(exchange) => exchange.woken(),
+            Live::Stream(stream) => stream.woken(),
+            Live::Root(root) => root.poll(),
         }
     }
     CALLBACK.set(None);
-    if CURRENT.get() != callback {
-        let _ = host::set_effective_context(callback);
-        CURRENT.set(callback);
-    }
+    // Its memory is for the next time.
+    READY.with_borrow_mut(|ready| {
+        if ready.capacity() == 0 {
+            *ready = woken;
+        }
+    });
+}
+
+fn find(id: u32) -> Option<Live> {
+    streams::find(id).map(Live::Exchange).or_else(|| LIVE.with_borrow(|live| live.get(id)?.upgrade()))
 }

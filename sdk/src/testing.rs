@@ -40,7 +40,6 @@
 //!
 //! Time stands still unless a test moves it, and randomness is that of a seed: see [`Setup`].
 
-use crate::exchange::Exchange;
 use crate::filter::Filter;
 use crate::host::{World, settled, world};
 use crate::metrics;
@@ -196,13 +195,13 @@ impl Proxy {
         if !self.root.is_http() {
             return self.play_logged(id, request);
         }
-        let exchange = streams::open(id, &self.root);
+        streams::open(id, &self.root);
         let asked = Asked::by(&request);
-        let answer = match self.send_up(&exchange, request, &mut played) {
+        let answer = match self.send_up(id, request, &mut played) {
             Some(sent) => {
                 let response = (self.upstream)(&sent);
                 played.upstream = Some(sent);
-                response.and_then(|response| self.send_down(&exchange, asked, response, &mut played))
+                response.and_then(|response| self.send_down(id, asked, response, &mut played))
             }
             None => None,
         };
@@ -214,11 +213,10 @@ impl Proxy {
                 played.details = Some(details.replace(|c: char| c.is_ascii_whitespace(), "_"));
                 let message = local::shape(reply, asked);
                 // Our own reply passes the response callbacks of Envoy; the filter must not touch it.
-                Some(self.phase(&exchange, message))
+                Some(self.phase(id, message))
             }
             None => answer,
         };
-        drop(exchange);
         streams::done(id);
         world(|w| {
             w.live.retain(|known| *known != id);
@@ -251,25 +249,25 @@ impl Proxy {
     }
 
     /// The request's way up; `None` when it did not get there.
-    fn send_up(&mut self, exchange: &Rc<Exchange>, request: Message, played: &mut Played) -> Option<Message> {
+    fn send_up(&mut self, id: u32, request: Message, played: &mut Played) -> Option<Message> {
         let bodiless = request.is_bodiless();
         let Message { headers, body, trailers } = request;
         let headers = settled(MapType::HttpRequestHeaders, headers);
         world(|w| w.maps.insert(MapType::HttpRequestHeaders, headers));
-        let action = exchange.request_headers(bodiless);
+        let action = streams::tell(id, |exchange| exchange.request_headers(bodiless));
         let on = self.settle(action, StreamType::Request, played);
         let headers = world(|w| w.maps.remove(&MapType::HttpRequestHeaders)).unwrap_or_default();
         if !on {
             return None;
         }
         let mut message = Message { headers, body, trailers };
-        pour(exchange, &REQUEST, &mut message);
+        pour(id, &REQUEST, &mut message);
         if world(|w| w.reply.is_some()) { None } else { Some(message) }
     }
 
     fn send_down(
         &mut self,
-        exchange: &Rc<Exchange>,
+        id: u32,
         asked: Asked,
         mut response: Message,
         played: &mut Played,
@@ -281,24 +279,24 @@ impl Proxy {
         let Message { headers, body, trailers } = response;
         let headers = settled(MapType::HttpResponseHeaders, headers);
         world(|w| w.maps.insert(MapType::HttpResponseHeaders, headers));
-        let action = exchange.response_headers(bodiless);
+        let action = streams::tell(id, |exchange| exchange.response_headers(bodiless));
         let on = self.settle(action, StreamType::Response, played);
         let headers = world(|w| w.maps.remove(&MapType::HttpResponseHeaders)).unwrap_or_default();
         if !on {
             return None;
         }
         let mut message = Message { headers, body, trailers };
-        pour(exchange, &RESPONSE, &mut message);
+        pour(id, &RESPONSE, &mut message);
         Some(message)
     }
 
     /// Our own reply on its way to the client.
-    fn phase(&mut self, exchange: &Rc<Exchange>, reply: Message) -> Message {
+    fn phase(&mut self, id: u32, reply: Message) -> Message {
         world(|w| w.maps.insert(MapType::HttpResponseHeaders, reply.headers));
-        exchange.response_headers(reply.body.is_empty());
+        streams::tell(id, |exchange| exchange.response_headers(reply.body.is_empty()));
         let headers = world(|w| w.maps.remove(&MapType::HttpResponseHeaders)).unwrap_or_default();
         let mut message = Message { headers, body: reply.body, trailers: Vec::new() };
-        pour(exchange, &RESPONSE, &mut message);
+        pour(id, &RESPONSE, &mut message);
         message
     }
 

@@ -216,7 +216,7 @@ fn failed_callouts_are_typed() {
     assert!(x_idp(&mut proxy().clusters(&["other"])).contains("`idp` is not known"));
     let played = proxy().play(Message::get("/text"));
     let why = played.upstream.and_then(|up| up.text("x-why"));
-    assert_eq!(why, Some("the value of `x` is not UTF-8".into()));
+    assert_eq!(why, Some("the value of header `x` is not UTF-8".into()));
 }
 
 #[test]

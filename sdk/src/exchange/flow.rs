@@ -37,13 +37,11 @@ impl Exchange {
         if matches!(self.stage.get(), Stage::Answered | Stage::Ended) {
             return Action::Continue;
         }
-        let action = match side.run(buffer, size, end) {
+        match side.run(buffer, size, end) {
             Ok(Flow::On) => Action::Continue,
             Ok(Flow::Hold) => Action::Pause,
             Err(error) => self.failed_in_body(error),
-        };
-        tasks::drain();
-        action
+        }
     }
 
     fn trailers(&self, side: &Side, held: Stage, buffer: BufferType, map: MapType) -> Action {
@@ -54,12 +52,10 @@ impl Exchange {
         if matches!(self.stage.get(), Stage::Answered | Stage::Ended) {
             return Action::Continue;
         }
-        let action = match side.finish(buffer, map) {
+        match side.finish(buffer, map) {
             Ok(()) => Action::Continue,
             Err(error) => self.failed_in_body(error),
-        };
-        tasks::drain();
-        action
+        }
     }
 
     /// As [`failed`](Self::failed); what passes is the piece, `handle` goes on undisturbed.

@@ -3,10 +3,10 @@
 use super::stream::StreamState;
 use super::{Failure, GrpcError};
 use crate::events::{self, GrpcEvent};
+use crate::ids::Ids;
 use crate::slot::Slot;
 use crate::{host, tasks};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use tamis_abi::BufferType;
 
@@ -25,9 +25,8 @@ impl Waiting {
     }
 }
 
-#[derive(Default)]
 struct Calls {
-    waiting: BTreeMap<u32, (u32, Waiting)>,
+    waiting: Ids<(u32, Waiting)>,
     /// The token whose callback runs; 0 is none.
     running: u32,
     /// To be cancelled in a callback of something else: Envoy is still reading from the peer of this one.
@@ -35,7 +34,8 @@ struct Calls {
 }
 
 thread_local! {
-    static CALLS: RefCell<Calls> = RefCell::default();
+    static CALLS: RefCell<Calls> =
+        const { RefCell::new(Calls { waiting: Ids::new(), running: 0, later: Vec::new() }) };
 }
 
 /// Ready for a call, which comes home to this root.
@@ -57,7 +57,7 @@ pub(super) fn add(token: u32, root: u32, waiting: Waiting) {
 pub(super) fn cancel(token: u32) {
     let now = CALLS.try_with(|calls| {
         let mut calls = calls.borrow_mut();
-        let known = calls.waiting.remove(&token);
+        let known = calls.waiting.remove(token);
         if known.is_some() && calls.running == token {
             calls.later.push(token);
         }
@@ -100,7 +100,7 @@ fn event(root: u32, token: u32, event: GrpcEvent) {
     if event == GrpcEvent::Gone {
         return root_gone(root);
     }
-    let stream = CALLS.with_borrow(|calls| match calls.waiting.get(&token) {
+    let stream = CALLS.with_borrow(|calls| match calls.waiting.get(token) {
         Some((_, Waiting::Call(_))) => Some(None),
         Some((_, Waiting::Stream(state))) => Some(Some(state.clone())),
         None => None,
@@ -109,7 +109,7 @@ fn event(root: u32, token: u32, event: GrpcEvent) {
     tasks::enter(root, root);
     CALLS.with_borrow_mut(|calls| calls.running = token);
     cancel_later(token);
-    let remove = || CALLS.with_borrow_mut(|calls| calls.waiting.remove(&token));
+    let remove = || CALLS.with_borrow_mut(|calls| calls.waiting.remove(token));
     match (stream, event) {
         (None, GrpcEvent::Message(_) | GrpcEvent::Close(_)) => {
             if let Some((_, Waiting::Call(slot))) = remove() {
@@ -157,13 +157,11 @@ fn failure(event: GrpcEvent) -> GrpcError {
 fn root_gone(root: u32) {
     let lost = CALLS.try_with(|calls| {
         let mut calls = calls.borrow_mut();
-        let all = std::mem::take(&mut calls.waiting);
-        let (lost, kept) = all.into_iter().partition(|(_, (home, _))| *home == root);
-        calls.waiting = kept;
-        lost
+        let theirs = calls.waiting.iter().filter(|(_, (home, _))| *home == root).map(|(token, _)| token);
+        let tokens: Vec<u32> = theirs.collect();
+        tokens.into_iter().filter_map(|token| calls.waiting.remove(token)).collect::<Vec<_>>()
     });
-    let lost: BTreeMap<u32, (u32, Waiting)> = lost.unwrap_or_default();
-    for (_, waiting) in lost.into_values() {
+    for (_, waiting) in lost.unwrap_or_default() {
         waiting.lost();
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing is built for a read: a search walks the lengths at the head of the host's block and looks at a
 //! name only when its length fits. That is a third of what an index of the map costs to make.
 
+use super::words;
 use tamis_abi::pairs::{Pairs, decode_lengths};
 
 /// Bytes of one length.
@@ -171,5 +172,5 @@ fn lengths(pair: &[u8; 2 * WORD]) -> (usize, usize) {
 
 /// Names of one length, compared without case. What was taken away is no name.
 fn is_same(known: &[u8], name: &[u8]) -> bool {
-    known.iter().zip(name).all(|(a, b)| a == b || a.eq_ignore_ascii_case(b)) && name.first() != Some(&GONE)
+    (words::are_same(known, name) || known.eq_ignore_ascii_case(name)) && name.first() != Some(&GONE)
 }

@@ -182,7 +182,8 @@ pub(crate) fn mark_response_trailers() {}
 /// Answers go to the root here anyway.
 pub(crate) fn route_callouts(_root: u32) {}
 
-pub(crate) fn http_call(cluster: &str, headers: &[u8], body: &[u8], timeout: Duration) -> Result<u32> {
+pub(crate) fn http_call(cluster: &str, headers: &[u8], body: &[u8], timeout_ms: u32) -> Result<u32> {
+    let timeout = Duration::from_millis(timeout_ms.into());
     let headers = settled(MapType::HttpRequestHeaders, decode(headers));
     world(|w| {
         if w.clusters.as_ref().is_some_and(|known| !known.iter().any(|name| name == cluster)) {

@@ -18,6 +18,8 @@ use tamis_abi::{BufferType, LogLevel, MapType, Status, StreamType, pairs};
 mod doors;
 mod kept;
 mod kinds;
+#[cfg(all(feature = "allocator", not(target_feature = "atomics")))]
+mod memory;
 mod panic;
 mod services;
 mod wants;
@@ -192,9 +194,8 @@ extern "C" fn tamis_route_callouts(root: u32) {
     unsafe { proxy_on_queue_ready(root, 0) };
 }
 
-pub(crate) fn http_call(cluster: &str, headers: &[u8], body: &[u8], timeout: Duration) -> Result<u32> {
+pub(crate) fn http_call(cluster: &str, headers: &[u8], body: &[u8], timeout_ms: u32) -> Result<u32> {
     wants::http_call_response();
-    let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0;
     let status = tamis_http_call(&Call { cluster, headers, body, timeout_ms }, &mut token);
     doors::token(status, token)

@@ -1,10 +1,10 @@
 //! Queues between the VMs of a proxy.
 
 use crate::error::{HostError, told};
+use crate::ids::Ids;
 use crate::slot::Slot;
 use crate::{events, host, tasks};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::task::Poll;
@@ -32,10 +32,10 @@ pub struct Queue {
     token: u32,
 }
 
-type Waiters = BTreeMap<u32, Vec<Weak<Slot<()>>>>;
+type Waiters = Ids<Vec<Weak<Slot<()>>>>;
 
 thread_local! {
-    static WAITING: RefCell<Waiters> = const { RefCell::new(BTreeMap::new()) };
+    static WAITING: RefCell<Waiters> = const { RefCell::new(Ids::new()) };
 }
 
 impl Queue {
@@ -89,9 +89,10 @@ impl Queue {
         events::want_queue(ready);
         let slot = Rc::<Slot<()>>::default();
         WAITING.with_borrow_mut(|all| {
-            let waiters = all.entry(self.token).or_default();
+            let mut waiters = all.remove(self.token).unwrap_or_default();
             waiters.retain(|waiter| waiter.strong_count() > 0);
             waiters.push(Rc::downgrade(&slot));
+            all.insert(self.token, waiters);
         });
         poll_fn(|context| {
             let _ = slot.poll(context);
@@ -108,8 +109,9 @@ impl Queue {
 /// Something was put into a queue.
 fn ready(root: u32, token: u32) {
     tasks::enter(root, root);
-    let waiters: Vec<_> = WAITING.with_borrow(|all| all.get(&token).into_iter().flatten().cloned().collect());
-    for slot in waiters.iter().filter_map(Weak::upgrade) {
+    let waiter = |at: usize| WAITING.with_borrow(|all| all.get(token)?.get(at).cloned());
+    // A waker only says who has a turn later, so the list stays as it is.
+    for slot in (0..).map_while(waiter).filter_map(|waiter| waiter.upgrade()) {
         slot.wake();
     }
     tasks::drain();

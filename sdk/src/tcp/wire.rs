@@ -248,10 +248,6 @@ impl Stream for Wire {
 
 impl Woken for Wire {
     /// Going on inside our own callback is harmless here (docs/envoy.md 2.13).
-    fn holds(&self) -> bool {
-        false
-    }
-
     fn woken(self: Rc<Self>) {
         if matches!(self.stage.get(), Stage::New | Stage::Open) && self.step() == Action::Continue {
             self.resume();

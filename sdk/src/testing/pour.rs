@@ -3,6 +3,7 @@
 use super::Message;
 use crate::exchange::Exchange;
 use crate::host::world;
+use crate::streams;
 use tamis_abi::{Action, BufferType, MapType};
 
 /// One direction of bodies.
@@ -28,7 +29,7 @@ pub(super) const RESPONSE: Direction = Direction {
 };
 
 /// A body's way through: one piece, then the empty last one of HTTP/1 (docs/envoy.md 2.2) or trailers.
-pub(super) fn pour(exchange: &Exchange, direction: &Direction, message: &mut Message) {
+pub(super) fn pour(id: u32, direction: &Direction, message: &mut Message) {
     let trailers = !message.trailers.is_empty();
     let body = std::mem::take(&mut message.body);
     if body.is_empty() && !trailers {
@@ -42,11 +43,11 @@ pub(super) fn pour(exchange: &Exchange, direction: &Direction, message: &mut Mes
         let action = match (last, trailers) {
             (true, true) => {
                 world(|w| w.maps.insert(direction.map, std::mem::take(&mut message.trailers)));
-                let action = (direction.trailers)(exchange);
+                let action = streams::tell(id, |exchange| (direction.trailers)(exchange));
                 message.trailers = world(|w| w.maps.remove(&direction.map)).unwrap_or_default();
                 action
             }
-            _ => (direction.body)(exchange, size, last),
+            _ => streams::tell(id, |exchange| (direction.body)(exchange, size, last)),
         };
         let after = world(|w| w.buffers.remove(&direction.buffer)).unwrap_or_default();
         if action == Action::Continue {

@@ -83,7 +83,7 @@ impl Proxy {
         match (kind, answer) {
             (_, Answer::Silence) => {}
             (CallKind::Http, Answer::Reset | Answer::Grpc(_)) => {
-                events::http(ROOT, token, HttpEvent::Answer(0, 0))
+                events::http(ROOT, token, HttpEvent::Answer { headers: 0, body: 0, trailers: 0 })
             }
             (CallKind::Http, Answer::Timeout) => reply(token, own(504, "upstream request timeout")),
             (CallKind::Http, Answer::Unreachable) => reply(
@@ -119,7 +119,7 @@ fn reply(token: u32, reply: Message) {
         w.maps.insert(MapType::HttpCallResponseTrailers, Pairs::new());
         w.buffers.insert(BufferType::HttpCallResponseBody, reply.body);
     });
-    events::http(ROOT, token, HttpEvent::Answer(headers, size));
+    events::http(ROOT, token, HttpEvent::Answer { headers, body: size, trailers: 0 });
     world(|w| {
         w.maps.remove(&MapType::HttpCallResponseHeaders);
         w.maps.remove(&MapType::HttpCallResponseTrailers);

@@ -77,9 +77,9 @@ pub(super) extern "C" fn http_call_response(
     token: u32,
     headers: usize,
     body: usize,
-    _trailers: usize,
+    trailers: usize,
 ) {
-    events::http(root, token, HttpEvent::Answer(headers, body));
+    events::http(root, token, HttpEvent::Answer { headers, body, trailers });
 }
 
 #[unsafe(export_name = "tamis.for.proxy_on_request_headers")]

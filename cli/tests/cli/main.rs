@@ -13,6 +13,7 @@ mod guests;
 mod inject;
 mod kinds;
 mod machine;
+mod made_book;
 mod manifest;
 mod publish;
 #[allow(dead_code, reason = "these tests use a part of it")]

@@ -68,6 +68,8 @@ fn files(base: &Path, folder: &Path, code: &mut String) -> Result<()> {
             files(base, &path, code)?;
         } else {
             let inner = path.strip_prefix(base)?.to_string_lossy().replace('\\', "/");
+            // So named that cargo does not take a template for a package; `cargo generate` knows the ending too.
+            let inner = inner.strip_suffix(".liquid").unwrap_or(&inner);
             writeln!(code, "        ({inner:?}, include_bytes!({:?})),", fs::canonicalize(&path)?)?;
         }
     }

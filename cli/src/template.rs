@@ -8,6 +8,7 @@ pub use render::{Rendered, render};
 
 use crate::failure::{Code, Failure, Result};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
@@ -26,31 +27,64 @@ pub struct Template {
     files: Files,
 }
 
-/// `template.toml` of a template.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What a template says of itself, in the words of `cargo generate`.
+#[derive(Debug, Clone)]
 pub struct About {
     /// One line.
     pub summary: String,
-    /// Words that `--set` replaces.
-    #[serde(default)]
+    /// What `--set` fills in.
     pub set: Vec<Value>,
 }
 
-/// A word of a template that can be another.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A value that is filled in where `{{key}}` stands.
+#[derive(Debug, Clone)]
 pub struct Value {
     /// Its key for `--set`.
     pub key: String,
-    /// The word as it stands in the files.
+    /// What is filled in unless said.
     pub default: String,
     /// What it is.
     pub text: String,
 }
 
-/// File that describes a template and is not copied.
-const ABOUT: &str = "template.toml";
+/// File that describes a template and is not copied: `cargo generate` reads it too.
+const ABOUT: &str = "cargo-generate.toml";
+
+/// The value that only `cargo generate` has to ask for.
+const SDK: &str = "sdk";
+
+/// [`ABOUT`], as far as it matters here.
+#[derive(Deserialize)]
+struct Described {
+    tamis: Ours,
+    placeholders: BTreeMap<String, Placeholder>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ours {
+    summary: String,
+}
+
+#[derive(Deserialize)]
+struct Placeholder {
+    prompt: String,
+    #[serde(default)]
+    default: String,
+}
+
+impl About {
+    fn read(text: &str) -> std::result::Result<Self, toml::de::Error> {
+        let Described { tamis, placeholders } = toml::from_str(text)?;
+        let value = |(key, placeholder): (String, Placeholder)| Value {
+            key,
+            default: placeholder.default,
+            text: placeholder.prompt,
+        };
+        let set = placeholders.into_iter().filter(|(key, _)| key != SDK).map(value).collect();
+        Ok(Self { summary: tamis.summary, set })
+    }
+}
 
 /// All templates.
 ///
@@ -62,7 +96,7 @@ pub fn all() -> Result<Vec<Template>> {
         .map(|(name, files)| {
             let about =
                 files.iter().find(|(path, _)| *path == ABOUT).map_or(&b""[..], |(_, content)| content);
-            let about = toml::from_str(&String::from_utf8_lossy(about));
+            let about = About::read(&String::from_utf8_lossy(about));
             let about =
                 about.map_err(|e| Failure::because(Code::Internal, format!("template `{name}`"), e))?;
             Ok(Template { name, about, files })
@@ -92,19 +126,28 @@ pub fn sdk() -> Files {
 mod tests {
     use super::*;
 
+    /// The values that stand in a file: what is between `{{` and `}}`.
+    fn named(text: &str) -> impl Iterator<Item = &str> {
+        text.split("{{").skip(1).filter_map(|rest| rest.split("}}").next())
+    }
+
     #[test]
-    fn every_template_describes_itself_and_its_words_stand_in_its_files() {
+    fn what_a_template_asks_for_stands_in_its_files_and_nothing_else() {
         let all = all().unwrap();
-        assert!(all.iter().any(|t| t.name == "header"));
+        assert_eq!(all.len(), 4);
         for template in all {
-            for value in &template.about.set {
-                let used = template
-                    .files
-                    .iter()
-                    .filter(|(path, _)| *path != ABOUT)
-                    .any(|(_, content)| String::from_utf8_lossy(content).contains(&value.default));
-                assert!(used, "{} has no `{}`", template.name, value.default);
-            }
+            let files = template.files.iter().filter(|(path, _)| *path != ABOUT);
+            // The one file that has double braces of its own: `cargo generate` leaves it alone.
+            let files = files.filter(|(path, _)| *path != ".github/workflows/filter.yml");
+            let texts: Vec<_> = files.map(|(_, content)| String::from_utf8_lossy(content)).collect();
+            let mut stand: Vec<_> = texts.iter().flat_map(|text| named(text)).collect();
+            stand.sort_unstable();
+            stand.dedup();
+            let mut asked: Vec<_> = template.about.set.iter().map(|value| value.key.as_str()).collect();
+            asked.extend(["project-name", SDK]);
+            asked.sort_unstable();
+            assert_eq!(stand, asked, "{}", template.name);
+            assert!(template.about.set.iter().all(|value| !value.default.is_empty()), "{}", template.name);
         }
     }
 

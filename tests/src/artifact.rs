@@ -94,21 +94,33 @@ fn cargo_build(package: &str, example: Option<&str>, target: &str, arguments: &[
     Ok(path)
 }
 
-/// The header template for [`WASI`], built by cargo from a copy, since a package of its own writes a lock file. As
-/// [`unlinked`].
+/// A template as `tamis new` fills it in, and the wasm that cargo makes of it.
+#[derive(Debug)]
+pub struct Template {
+    /// For [`WASI`], as [`unlinked`].
+    pub wasm: PathBuf,
+    /// Its `config.json`.
+    pub config: PathBuf,
+}
+
+/// The header template under the name of this package, which its native twin in `tests/native.rs` has too.
 ///
 /// # Errors
 /// When it does not build.
-pub fn template() -> Result<PathBuf> {
+pub fn template() -> Result<Template> {
     let root = crate::tree::root();
     let folder = target_folder()?.join("template-header");
-    std::fs::create_dir_all(folder.join("src"))?;
-    let from = root.join("cli/templates/header");
-    let manifest = std::fs::read_to_string(from.join("Cargo.toml"))?;
-    let sdk = root.join("sdk").canonicalize()?;
-    let manifest = manifest.replace("../../../sdk", &sdk.display().to_string());
-    std::fs::write(folder.join("Cargo.toml"), manifest)?;
-    std::fs::copy(from.join("src/lib.rs"), folder.join("src/lib.rs"))?;
+    let sdk = root.join("sdk").canonicalize()?.display().to_string();
+    let files = tamis_cli::template::find("header")
+        .and_then(|header| tamis_cli::template::render(&header, env!("CARGO_PKG_NAME"), &[], &sdk));
+    for file in files.map_err(|failure| failure.error)? {
+        let path = folder.join(&file.path);
+        std::fs::create_dir_all(path.parent().context("a file lies in a folder")?)?;
+        // One that is as it was is not built again.
+        if !std::fs::read(&path).is_ok_and(|known| known == file.content) {
+            std::fs::write(path, file.content)?;
+        }
+    }
     // The versions that the repository knows; cargo takes out what the package does not need.
     std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
     let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
@@ -127,7 +139,8 @@ pub fn template() -> Result<PathBuf> {
     if !output.status.success() {
         bail!("cannot build the template\n{}", String::from_utf8_lossy(&output.stderr));
     }
-    Ok(folder.join("target").join(WASI).join("release/tamis_template_header.wasm"))
+    let wasm = concat!("release/", env!("CARGO_CRATE_NAME"), ".wasm");
+    Ok(Template { wasm: folder.join("target").join(WASI).join(wasm), config: folder.join("config.json") })
 }
 
 /// The header template's job on the bare proxy-wasm crate, with the same profile: what the template is measured against.

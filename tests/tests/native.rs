@@ -17,6 +17,7 @@ use tamis_traffic::{Exchange, LogLevel, Outcome, Playback};
 
 #[allow(unreachable_pub, reason = "a package of its own")]
 #[path = "../../cli/templates/header/src/lib.rs"]
+#[rustfmt::skip]
 mod header;
 
 /// Differences that are shown.
@@ -34,8 +35,9 @@ struct Tally {
     differences: Vec<String>,
 }
 
-fn configuration(path: &str) -> Result<Value> {
-    let text = std::fs::read(tree::root().join(path)).with_context(|| path.to_owned())?;
+fn configuration(path: impl AsRef<Path>) -> Result<Value> {
+    let path = tree::root().join(path);
+    let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
     Ok(serde_json::from_slice(&text)?)
 }
 
@@ -154,8 +156,8 @@ fn holds(tally: &Tally, answered: usize, changed: usize) -> Result<()> {
 
 #[test]
 fn the_header_template_natively_is_the_one_in_wasm() -> Result<()> {
-    let config = configuration("cli/templates/header/config.json")?;
-    holds(&play_all::<header::Header>(&artifact::template()?, &config)?, 0, 1000)
+    let template = artifact::template()?;
+    holds(&play_all::<header::Header>(&template.wasm, &configuration(template.config)?)?, 0, 1000)
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod demo;
 mod envoy;
 mod fuzz;
 mod fuzz_engines;
+mod generate;
 mod kustomize;
 mod mdbook;
 mod place;
@@ -72,6 +73,7 @@ fn main() -> Result<()> {
                 registry::ready(&place)?;
                 kustomize::ready(&place)?;
                 mdbook::ready(&place)?;
+                generate::ready(&place)?;
             }
             Ok(())
         }

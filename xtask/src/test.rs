@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold, step by step, each with its time.
 
 use crate::place::Place;
-use crate::{envoy, kustomize, mdbook, registry, run, target};
+use crate::{envoy, generate, kustomize, mdbook, registry, run, target};
 use anyhow::{Context, Result};
 use std::time::Instant;
 
@@ -21,6 +21,7 @@ pub(crate) fn run(place: &Place) -> Result<()> {
         real.extend(registry::ready(place)?);
         real.push(kustomize::ready(place)?);
         real.push(("TAMIS_MDBOOK", mdbook::ready(place)?));
+        real.push(("TAMIS_CARGO_GENERATE", generate::ready(place)?));
         Ok(())
     })?;
     step("format", || run::show(&mut place.cargo(&["fmt", "--all", "--check"])))?;

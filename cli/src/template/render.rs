@@ -4,11 +4,8 @@ use super::{ABOUT, Template};
 use crate::failure::{Code, Failure, Result};
 use crate::plan::nearest;
 
-/// The word for the package's name in the files of a template; with `_` for the name of the crate.
-const PREFIX: &str = "tamis-template-";
-
 /// The dependency on the sdk as it stands in a template.
-const SDK: &str = "tamis-sdk = { path = \"../../../sdk\" }";
+const SDK: &str = r#"tamis-sdk = { {% if sdk contains "://" %}git{% else %}path{% endif %} = '{{sdk}}' }"#;
 
 /// A file to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +22,7 @@ pub struct Rendered {
 /// When a `--set` is no `key=value`, its key unknown, or its value has characters that no file could hold.
 pub fn render(template: &Template, name: &str, set: &[String], sdk: &str) -> Result<Vec<Rendered>> {
     let mut words = values(template, set)?;
-    let own = format!("{PREFIX}{}", template.name);
-    words.push((own.replace('-', "_"), name.replace('-', "_")));
-    words.push((own, name.to_owned()));
+    words.push(("{{project-name}}".to_owned(), name.to_owned()));
     // A path may hold anything; TOML takes it as a quoted string.
     words.push((SDK.to_owned(), format!("tamis-sdk = {{ path = {} }}", toml::Value::from(sdk))));
     let files = template.files.iter().filter(|(path, _)| *path != ABOUT);
@@ -43,12 +38,13 @@ pub fn render(template: &Template, name: &str, set: &[String], sdk: &str) -> Res
 }
 
 fn values(template: &Template, set: &[String]) -> Result<Vec<(String, String)>> {
-    let mut words: Vec<(String, String)> = Vec::new();
+    let all = template.about.set.iter();
+    let mut words: Vec<_> = all.map(|v| (format!("{{{{{}}}}}", v.key), v.default.clone())).collect();
     for pair in set {
         let Some((key, value)) = pair.split_once('=') else {
             return Err(Failure::new(Code::Usage, format!("`--set {pair}` wants KEY=VALUE")));
         };
-        let Some(known) = template.about.set.iter().find(|v| v.key == key) else {
+        let Some(known) = template.about.set.iter().position(|v| v.key == key) else {
             let keys: Vec<&str> = template.about.set.iter().map(|v| v.key.as_str()).collect();
             let failure = Failure::new(
                 Code::UnknownTemplate,
@@ -56,6 +52,7 @@ fn values(template: &Template, set: &[String]) -> Result<Vec<(String, String)>> 
             );
             return Err(match nearest(key, &keys) {
                 Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None if keys.is_empty() => failure,
                 None => failure.hint(format!("it has: {}", keys.join(", "))),
             });
         };
@@ -65,7 +62,7 @@ fn values(template: &Template, set: &[String]) -> Result<Vec<(String, String)>> 
             let text = format!("`--set {key}=…` wants letters, digits, `-`, `_` and `.`");
             return Err(Failure::new(Code::Usage, text));
         }
-        words.push((known.default.clone(), value.to_owned()));
+        value.clone_into(&mut words[known].1);
     }
     Ok(words)
 }
@@ -106,11 +103,13 @@ mod tests {
             manifest.contains("name = \"my-hello\"") && manifest.contains("path = \"vendor/tamis-sdk\""),
             "{manifest}"
         );
-        assert!(file(&files, "config.json").contains("x-hello"));
+        assert!(file(&files, "config.json").contains(r#""header": "x-hello", "value": "template-value""#));
         assert!(
-            files.iter().all(|f| !String::from_utf8_lossy(&f.content).contains("tamis-template")),
+            files.iter().all(|f| !String::from_utf8_lossy(&f.content).contains("{{project")),
             "{files:?}"
         );
+        let workflow = file(&files, ".github/workflows/filter.yml");
+        assert!(workflow.contains("${{ vars.TAMIS }}"), "{workflow}");
         assert!(files.iter().all(|f| f.path != ABOUT));
     }
 

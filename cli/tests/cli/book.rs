@@ -9,7 +9,8 @@ use std::process::Command;
 use tamis_traffic::expect::TrafficTest;
 
 /// Commands that are not run here, with the reason.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 4] = [
+    ("cargo generate", "from a clone that the reader has: the tests of templates run it"),
     ("cargo xtask", "a chore of this repository: minutes long, or what runs this very test"),
     ("cargo install --path cli", "writes outside of the test's folder"),
     ("genhtml", "a tool of others, which reads what the tests of coverage read"),

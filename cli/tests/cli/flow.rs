@@ -71,63 +71,6 @@ fn new_build_test_replay() {
     run(&["build"]).exit(3).talks("error[build-failed]");
 }
 
-/// A template as it is scaffolded: its unit tests, its build, its traffic tests, a replay of its capture.
-fn holds(template: &str, set: &str, capture: &str, exports: &[&str]) {
-    let place = Place::new();
-    place.run(&["new", "mine", "--template", template, "--set", set]).exit(0);
-    let mine = place.path().join("mine");
-    assert!(mine.join(".github/workflows/filter.yml").is_file());
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let native = std::process::Command::new(cargo)
-        .args(["test", "--quiet"])
-        .current_dir(&mine)
-        .env_remove("CARGO_TARGET_DIR")
-        .output()
-        .unwrap();
-    assert!(native.status.success(), "{}", String::from_utf8_lossy(&native.stderr));
-    let run = |args: &[&str]| {
-        let output = place.command(args).current_dir(&mine).env_remove("CARGO_TARGET_DIR").output().unwrap();
-        crate::support::Ran::of(args, output)
-    };
-    let wasm = run(&["build"]).exit(0).out.trim().to_owned();
-    let wasm = std::fs::read(mine.join(wasm)).unwrap();
-    let facts = tamis_host::inspect(&wasm).unwrap();
-    let names = facts.exports.iter().filter_map(|e| e.name.strip_prefix("proxy_on_"));
-    let mut names: Vec<&str> = names.filter(|n| *n != "memory_allocate").collect();
-    names.sort_unstable();
-    assert_eq!(names, exports, "{template}");
-    run(&["test"]).exit(0).says("PASS").says("0 failed");
-    let capture = format!("tests/captures/{capture}");
-    run(&["replay", &capture, "--callouts", &capture, "--fail-on", "never", "--format", "json"]).exit(0);
-}
-
-#[test]
-fn the_template_for_callouts_holds() {
-    let exports =
-        ["configure", "context_create", "done", "http_call_response", "request_headers", "response_headers"];
-    holds("callout", "cluster=outbound.authz", "shop.jsonl", &exports);
-}
-
-#[test]
-fn the_template_for_bodies_holds() {
-    let exports = [
-        "configure",
-        "context_create",
-        "done",
-        "request_body",
-        "request_headers",
-        "request_trailers",
-        "response_headers",
-    ];
-    holds("body", "find=OLJ", "shop.jsonl", &exports);
-}
-
-#[test]
-fn the_template_for_connections_holds() {
-    let exports = ["configure", "context_create", "done", "downstream_data", "new_connection"];
-    holds("tcp", "deny=flushdb", "cache.jsonl", &exports);
-}
-
 #[test]
 fn new_never_writes_into_what_is_there() {
     let place = scaffold();

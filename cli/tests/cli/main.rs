@@ -22,4 +22,5 @@ mod real;
 mod reference;
 mod replay;
 mod support;
+mod templates;
 mod watch;

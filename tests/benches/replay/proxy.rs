@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::process::Command;
 use std::sync::Arc;
+use tamis_tests::artifact;
 use tamis_tests::envoy::{self, Envoy};
-use tamis_tests::{artifact, tree};
 
 /// Rounds of each side.
 const ROUNDS: usize = 11;
@@ -22,8 +22,9 @@ const TICKS: f64 = 100.0;
 
 /// The header template as it ships.
 pub(crate) fn template() -> Result<Guest> {
-    let wasm = tamis_cli::build::link(&std::fs::read(artifact::template()?)?)?.wasm;
-    let config = std::fs::read(tree::root().join("cli/templates/header/config.json"))?;
+    let template = artifact::template()?;
+    let wasm = tamis_cli::build::link(&std::fs::read(template.wasm)?)?.wasm;
+    let config = std::fs::read(template.config)?;
     Ok(Guest { name: "header template", wasm, config, changes: 2, promised: false })
 }
 

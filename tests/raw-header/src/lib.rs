@@ -68,7 +68,8 @@ impl HttpContext for Header {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, _end: bool) -> Action {
-        self.set_http_response_header("x-filtered-by", Some("tamis-template-header"));
+        // The name under which the template is built in `tests/src/artifact.rs`.
+        self.set_http_response_header("x-filtered-by", Some("tamis-tests"));
         Action::Continue
     }
 }

@@ -1,10 +1,11 @@
 //! Masks a text wherever it stands in the body of a request.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tamis_sdk::prelude::*;
 
 /// What `config.json` holds. An unknown key is an error, so that a typing mistake cannot pass in silence.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The text to mask; not empty.
@@ -37,7 +38,9 @@ impl Filter for Mask {
 
     fn new(config: Config, _root: &Root) -> Result<Self> {
         if config.find.is_empty() {
-            return Err(Error::msg("configuration at `find`: the text to mask is empty"));
+            return Err(Error::msg(
+                "configuration at `find`: the text to mask is empty",
+            ));
         }
         Ok(Self { config })
     }
@@ -45,7 +48,9 @@ impl Filter for Mask {
     async fn handle(self: Rc<Self>, mut request: Request, next: Next) -> Result<Response> {
         let limit = self.config.limit;
         // A body follows its headers: the hook runs when it is complete, after `next.run`.
-        request.body().rewrite(limit, move |body| Ok(self.mask(&body)));
+        request
+            .body()
+            .rewrite(limit, move |body| Ok(self.mask(&body)));
         next.run(request).await
     }
 }
@@ -64,7 +69,10 @@ mod tests {
     #[test]
     fn the_text_is_masked_wherever_it_stands() {
         let played = proxy().play(Message::request("POST", "/").body("4711,47,471147"));
-        assert_eq!(played.upstream.map(|message| message.body), Some(b"***,47,***47".to_vec()));
+        assert_eq!(
+            played.upstream.map(|message| message.body),
+            Some(b"***,47,***47".to_vec())
+        );
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Asks another service about every request, and answers for the upstream when it says no.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 use tamis_sdk::prelude::*;
 
 /// What `config.json` holds. An unknown key is an error, so that a typing mistake cannot pass in silence.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The cluster of the service, by Envoy's name: in Istio `outbound|80||authz.default.svc.cluster.local`.
@@ -25,7 +26,12 @@ pub struct Guard {
 
 impl Guard {
     fn question(&self) -> Callout {
-        let Config { cluster, authority, path, timeout_ms } = &self.config;
+        let Config {
+            cluster,
+            authority,
+            path,
+            timeout_ms,
+        } = &self.config;
         Callout::get(cluster.as_str(), authority, path).timeout(Duration::from_millis(*timeout_ms))
     }
 }
@@ -73,16 +79,23 @@ mod tests {
 
     fn play(request: Message, answer: Answer) -> Played {
         let proxy = Proxy::start::<Guard>(include_str!("../config.json"));
-        let mut proxy = proxy.expect("the shipped configuration").service(move |_, _| answer.clone());
+        let mut proxy = proxy
+            .expect("the shipped configuration")
+            .service(move |_, _| answer.clone());
         proxy.play(request)
     }
 
     #[test]
     fn the_service_is_asked_and_says_who_it_is() {
         let answer = Answer::Reply(Message::response(200).header("x-user", "ada"));
-        let request = Message::get("/").header("authorization", "Bearer t").header("x-user", "root");
+        let request = Message::get("/")
+            .header("authorization", "Bearer t")
+            .header("x-user", "root");
         let played = play(request, answer);
-        assert_eq!(played.callouts[0].message.text("authorization").as_deref(), Some("Bearer t"));
+        assert_eq!(
+            played.callouts[0].message.text("authorization").as_deref(),
+            Some("Bearer t")
+        );
         let upstream = played.upstream.expect("it may go on");
         assert_eq!(upstream.text("x-user").as_deref(), Some("ada"));
     }
@@ -95,7 +108,10 @@ mod tests {
             (Answer::Reset, 503),
         ] {
             let played = play(Message::get("/"), answer);
-            assert_eq!((played.upstream, played.reply.map(|reply| reply.status())), (None, Some(status)));
+            assert_eq!(
+                (played.upstream, played.reply.map(|reply| reply.status())),
+                (None, Some(status))
+            );
         }
     }
 }

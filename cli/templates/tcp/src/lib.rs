@@ -1,11 +1,12 @@
 //! Watches a protocol of lines: a client that sends a forbidden command is cut off before the upstream sees it.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tamis_sdk::prelude::*;
 use tamis_sdk::tcp::{Close, Connection, Piece, TcpFilter};
 
 /// What `config.json` holds. An unknown key is an error, so that a typing mistake cannot pass in silence.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Commands that nobody may send: the first word of a line, in any case.
@@ -21,13 +22,21 @@ impl Gate {
     /// The first line that is forbidden.
     fn forbidden<'a>(&self, lines: &'a [u8]) -> Option<&'a [u8]> {
         lines.split(|byte| *byte == b'\n').find(|line| {
-            let command = line.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
-            self.config.deny.iter().any(|word| command.eq_ignore_ascii_case(word.as_bytes()))
+            let command = line
+                .split(|byte| byte.is_ascii_whitespace())
+                .next()
+                .unwrap_or_default();
+            self.config
+                .deny
+                .iter()
+                .any(|word| command.eq_ignore_ascii_case(word.as_bytes()))
         })
     }
 
     fn check(&self, lines: &[u8]) -> Result<()> {
-        let Some(line) = self.forbidden(lines) else { return Ok(()) };
+        let Some(line) = self.forbidden(lines) else {
+            return Ok(());
+        };
         tamis_sdk::log::warn!("forbidden: {}", line.escape_ascii());
         Err(Close.into())
     }
@@ -80,7 +89,12 @@ mod tests {
 
     #[test]
     fn whole_lines_pass_and_half_ones_wait() {
-        let acts = [Act::Client(b"GET a\nGE"), Act::Client(b"T b\n"), Act::Upstream(b"+OK\n"), Act::ClientEnds];
+        let acts = [
+            Act::Client(b"GET a\nGE"),
+            Act::Client(b"T b\n"),
+            Act::Upstream(b"+OK\n"),
+            Act::ClientEnds,
+        ];
         let played = play(&acts);
         assert_eq!(played.upstream.as_deref(), Some(&b"GET a\nGET b\n"[..]));
         assert_eq!(played.client, b"+OK\n");
@@ -89,8 +103,15 @@ mod tests {
 
     #[test]
     fn a_forbidden_command_closes_the_connection_also_in_two_pieces() {
-        let played = play(&[Act::Client(b"GET a\n"), Act::Client(b"DR"), Act::Client(b"OP all\n")]);
-        assert_eq!((played.upstream.as_deref(), played.closed), (Some(&b"GET a\n"[..]), true));
+        let played = play(&[
+            Act::Client(b"GET a\n"),
+            Act::Client(b"DR"),
+            Act::Client(b"OP all\n"),
+        ]);
+        assert_eq!(
+            (played.upstream.as_deref(), played.closed),
+            (Some(&b"GET a\n"[..]), true)
+        );
         assert_eq!(played.logs[0].1, "forbidden: DROP all");
     }
 

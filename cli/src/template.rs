@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn what_a_template_asks_for_stands_in_its_files_and_nothing_else() {
         let all = all().unwrap();
-        assert_eq!(all.len(), 4);
+        assert_eq!(all.len(), 7);
         for template in all {
             let files = template.files.iter().filter(|(path, _)| *path != ABOUT);
             // The one file that has double braces of its own: `cargo generate` leaves it alone.

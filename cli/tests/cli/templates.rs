@@ -85,6 +85,21 @@ fn the_template_for_headers_holds() {
 }
 
 #[test]
+fn the_template_for_routing_holds() {
+    assert_eq!(scaffolded("header-routing", &["header=x-version"], "shop.jsonl"), with(&[]));
+}
+
+#[test]
+fn the_template_for_auth_holds() {
+    assert_eq!(scaffolded("auth", &["header=x-jwt-sub"], "shop.jsonl"), with(&[]));
+}
+
+#[test]
+fn the_template_for_rate_limits_holds() {
+    assert_eq!(scaffolded("rate-limit", &["header=x-jwt-sub"], "shop.jsonl"), with(&[]));
+}
+
+#[test]
 fn the_template_for_callouts_holds() {
     let exports = scaffolded("callout", &["cluster=outbound.authz"], "shop.jsonl");
     assert_eq!(exports, with(&["http_call_response"]));
@@ -143,7 +158,7 @@ fn cargo_generate_scaffolds_what_tamis_scaffolds() {
     let sdk = std::fs::canonicalize(sources().join("../../sdk")).unwrap().display().to_string();
     let names: Vec<_> =
         std::fs::read_dir(sources()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 4);
+    assert_eq!(names.len(), 7);
     for template in names {
         let template = template.to_str().unwrap();
         let (ours, theirs) = (format!("our-{template}"), place.path().join("theirs").join(template));

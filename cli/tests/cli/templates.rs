@@ -177,27 +177,40 @@ fn cargo_generate_scaffolds_what_tamis_scaffolds() {
     }
 }
 
+/// A repository with what a package needs of this one, as it lies here. Always in the same place, as cargo keeps it.
+fn repository() -> String {
+    let (root, folder) = (sources().join("../.."), ground().join("repository"));
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+    std::fs::create_dir_all(&folder).unwrap();
+    let git = |args: &[&str], at: &Path| {
+        let ran = Command::new("git").args(args).current_dir(at).output().unwrap();
+        assert!(ran.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let listed = ["ls-files", "--cached", "--others", "--exclude-standard", "--"];
+    let listed = git(&[&listed[..], &["Cargo.toml", "sdk", "cli/templates"]].concat(), &root);
+    for file in listed.lines().filter(|file| root.join(file).exists()) {
+        std::fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
+        std::fs::copy(root.join(file), folder.join(file)).unwrap();
+    }
+    git(&["init", "--quiet"], &folder);
+    git(&["add", "--all"], &folder);
+    let who = ["-c", "user.name=tests", "-c", "user.email=tests@example.test"];
+    git(&[&who[..], &["commit", "--quiet", "--message", "As it lies here"]].concat(), &folder);
+    format!("file://{}", folder.display())
+}
+
 #[test]
-fn what_cargo_generate_scaffolds_holds() {
+fn what_cargo_generate_scaffolds_from_a_repository_holds() {
     let (place, package) = (Place::new(), ground().join("their-header"));
     if package.exists() {
         std::fs::remove_dir_all(&package).unwrap();
     }
-    let source = sources().join("header").display().to_string();
-    let sdk = sources().join("../../sdk").display().to_string();
-    let ground = ground().display().to_string();
-    generate(
-        &[
-            "--path",
-            &source,
-            "--name",
-            "their-header",
-            "--destination",
-            &ground,
-            "--define",
-            &format!("sdk={sdk}"),
-        ],
-        place.path(),
-    );
+    let (address, ground) = (repository(), ground().display().to_string());
+    let sdk = format!("sdk={address}");
+    let args = ["--git", &address, "cli/templates/header", "--name", "their-header", "--define", &sdk];
+    generate(&[&args[..], &["--destination", &ground]].concat(), place.path());
     assert_eq!(holds(&package, "shop.jsonl"), with(&[]));
 }

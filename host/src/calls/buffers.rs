@@ -45,7 +45,9 @@ fn body(desk: &Desk, kind: u32) -> &[u8] {
     // Bodies of a stream are 0 and 1, data of a connection 2 and 3.
     let (dir, stream) = (kind as usize & 1, &desk.stream);
     match stream.seats.get(at.filter) {
-        Some(seat) if at.stream && (kind > 1) == stream.tcp => stream.lanes[dir].bytes(seat.sides[dir].body),
+        Some(seat) if at.stream && (kind > 1) == stream.tcp => {
+            stream.lanes[dir].bytes(seat.sides[dir].seen())
+        }
         _ => &[],
     }
 }
@@ -96,7 +98,7 @@ pub(super) fn set(call: &mut Call<'_, '_>, kind: u32, start: u32, size: u32, dat
     let dir = if kind & 1 == 0 { Dir::Request } else { Dir::Response };
     let stream = &mut desk.stream;
     let which = match stream.seats.get(at.filter) {
-        Some(seat) if at.stream && (kind > 1) == stream.tcp => seat.sides[dir as usize].body,
+        Some(seat) if at.stream && (kind > 1) == stream.tcp => seat.sides[dir as usize].seen(),
         _ => BodyView::Nothing,
     };
     let Some(body) = stream.lanes[dir as usize].bytes_mut(which) else {

@@ -71,9 +71,7 @@ pub(super) fn continue_stream(call: &mut Call<'_, '_>, stream: u32) -> Answer {
         seat.open[0] = false;
         seat.open[1] = false;
         // What it holds back stays in reach, what just came does not (row 120 of the conformance table).
-        if !seat.sides[0].gathers {
-            seat.sides[0].body = crate::chain::BodyView::Nothing;
-        }
+        seat.sides[0].body = crate::chain::BodyView::Nothing;
     }
     // A TCP connection has type 2, an HTTP stream 0 and 1; the others name nothing.
     if (stream < 2) != desk.stream.tcp {

@@ -43,7 +43,8 @@ fn of_answer(desk: &Desk, map: u32) -> Option<&Headers> {
 }
 
 /// The map as the effective context may write it, with the filter that does. Trailers come into being here,
-/// in a body callback that saw the end (docs/envoy.md 2.1.13). What a callback stopped at stays writable to the end.
+/// in a body callback that saw the end (docs/envoy.md 2.1.13). What a callback stopped at stays writable to the
+/// end of the stream, also once it has left.
 fn writable(desk: &mut Desk, map: u32) -> Answer<(&mut Map, MapKind)> {
     let at = desk.at.effective;
     if map > 3 || !at.stream {
@@ -140,9 +141,9 @@ fn write(call: &mut Call<'_, '_>, map: u32, key: (u32, u32), value: (u32, u32), 
     Ok(())
 }
 
-/// Worth a look at the router: a pseudo header, or bytes that it may refuse (docs/envoy.md 2.1.8, 2.1.9).
+/// Worth a look at the router: a pseudo header, nothing, or bytes that it may refuse (docs/envoy.md 2.1.8, 2.1.9).
 fn suspicious(key: &[u8], value: &[u8]) -> bool {
-    key.first() == Some(&b':') || !headermap::is_name(key) || !headermap::is_value(value)
+    key.first() == Some(&b':') || value.is_empty() || !headermap::is_name(key) || !headermap::is_value(value)
 }
 
 /// Removing an absent key is 0.

@@ -60,7 +60,7 @@ fn replied(desk: &mut Desk) -> Option<&mut Reply> {
     let at = desk.actions.iter().position(own)?;
     if desk.at.phase == "proxy_on_response_headers" {
         let text = "replied twice in one callback: Envoy resets the stream, logs it twice and may crash";
-        desk.fault(FaultKind::WouldCrash, Some(filter), text);
+        desk.fault(FaultKind::WouldCrash, Some(desk.at.effective.filter), text);
     }
     match &mut desk.actions[at] {
         Action::Reply { reply, .. } => Some(reply),

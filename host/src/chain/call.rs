@@ -1,6 +1,6 @@
 //! Running one callback of one filter, and what it asked to happen afterwards.
 
-use super::{Dir, Gate, Play, Reply};
+use super::{Dir, Play, Reply};
 use crate::stage::{Action, At, Context, Desk};
 use crate::vm::{Broke, Used, Vm};
 use tamis_traffic::{Blame, FaultKind, Outcome};
@@ -8,9 +8,19 @@ use tamis_traffic::{Blame, FaultKind, Outcome};
 /// What a phase callback asked for that its own phase has to take into account.
 #[derive(Default)]
 pub(super) struct Asked {
-    /// It resumed the very stream that it stands in.
+    /// In a headers callback: it resumed the very direction that it stands in.
     pub(super) resumed: bool,
     pub(super) reply: Option<(usize, Box<Reply>)>,
+}
+
+/// The phase of the stream in which a callback ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inside {
+    /// None: a root context, or a stream that is over.
+    Nothing,
+    Headers(usize, Dir),
+    /// A body or trailers.
+    Rest,
 }
 
 impl Play<'_> {
@@ -76,16 +86,16 @@ impl Play<'_> {
     }
 
     /// Does what the last callback asked for, in order (docs/envoy.md 1.5). `inside` is the phase it ran in: replies
-    /// wait until that phase has ended, and resuming that very stream is left to it.
+    /// wait until that phase has ended, and a headers callback that resumes its own direction sees to that itself.
     #[inline]
-    pub(super) fn drain(&mut self, inside: Option<(usize, Dir)>) -> Asked {
+    pub(super) fn drain(&mut self, inside: Inside) -> Asked {
         if self.desk.actions.is_empty() {
             return Asked::default();
         }
         self.drain_some(inside)
     }
 
-    fn drain_some(&mut self, inside: Option<(usize, Dir)>) -> Asked {
+    fn drain_some(&mut self, inside: Inside) -> Asked {
         let mut asked = Asked::default();
         for action in std::mem::take(&mut self.desk.actions) {
             match action {
@@ -93,14 +103,14 @@ impl Play<'_> {
                 Action::Close { filter } if self.desk.stream.tcp => self.close_by_filter(filter),
                 Action::Continue { filter, stream } => {
                     let dir = if stream == 0 { Dir::Request } else { Dir::Response };
-                    if inside == Some((filter, dir)) {
+                    if inside == Inside::Headers(filter, dir) {
                         asked.resumed = true;
                     } else {
                         self.resume_filter(dir, filter);
                     }
                 }
                 Action::Close { filter } => self.close(filter),
-                Action::Reply { filter, reply } if inside.is_some() => {
+                Action::Reply { filter, reply } if inside != Inside::Nothing => {
                     asked.reply.get_or_insert((filter, reply));
                 }
                 Action::Reply { filter, reply } => self.local_reply(Some(filter), *reply),
@@ -119,10 +129,21 @@ impl Play<'_> {
             let text = "resumed a response that has not begun: Envoy crashes";
             return self.desk.fault(FaultKind::WouldCrash, Some(filter), text);
         }
-        let position = self.index(dir, filter);
-        if self.desk.stream.seats[filter].sides[dir as usize].gate != Gate::Open {
-            self.resume(dir, position);
+        if dir == Dir::Request
+            && self.desk.stream.lanes[0].done
+            && self.desk.stream.maps[dir.trailers()].present
+        {
+            return self.ends_twice(filter);
         }
+        self.resume(dir, self.index(dir, filter));
+    }
+
+    /// The trailers of the request went out already, and would again (docs/envoy.md 2.15).
+    #[cold]
+    pub(super) fn ends_twice(&mut self, filter: usize) {
+        let text =
+            "the trailers of its request go out twice: Envoy's next request on that connection is garbled";
+        self.desk.fault(FaultKind::WouldDuplicate, Some(filter), text);
     }
 
     /// `proxy_close_stream`: the stream is reset.
@@ -141,7 +162,14 @@ impl Play<'_> {
 
     /// The client's connection ends without more.
     pub(super) fn reset(&mut self) {
+        let whole = self.desk.stream.lanes[Dir::Response as usize].done;
         self.desk.stream.lanes.iter_mut().for_each(|lane| lane.aborted = true);
+        if self.desk.stream.reading {
+            // Of the reply nothing has left.
+            self.out.reply.clear();
+        } else if let Some(reply) = self.out.reply.get_mut() {
+            reply.body.truncated = !whole;
+        }
         if self.out.outcome != Outcome::Stuck {
             self.out.outcome = Outcome::Reset;
         }
@@ -155,7 +183,7 @@ impl Play<'_> {
         run: impl FnOnce(&mut Vm, &mut Box<Desk>, &mut Used) -> Result<Option<R>, Broke>,
     ) -> Option<R> {
         let result = self.call(context, phase, run).ok()?;
-        self.drain(None);
+        self.drain(Inside::Nothing);
         result
     }
 }

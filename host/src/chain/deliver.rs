@@ -1,6 +1,7 @@
 //! Answers to callouts, for the root context (docs/envoy.md 2.6, 2.7).
 
 use super::Play;
+use super::call::Inside;
 use crate::callouts::{Delivery, Event};
 use crate::stage::Context;
 
@@ -45,7 +46,7 @@ impl Play<'_> {
             self.desk.after_grpc(vm, token, closed);
         }
         if ran.is_ok() {
-            self.drain(None);
+            self.drain(Inside::Nothing);
         }
     }
 

@@ -14,11 +14,13 @@ impl Play<'_> {
             return;
         };
         self.begin(exchange, request);
+        self.desk.stream.reading = self.desk.stream.http2;
         if upgrade::agreed(exchange) {
             self.ask_upgrade();
         } else {
             self.feed(Dir::Request, request);
         }
+        self.desk.stream.reading = false;
         self.wait_for(Dir::Request);
         if !self.desk.stream.response_begun && !self.over() {
             self.respond(exchange);

@@ -1,6 +1,7 @@
 //! Entering a filter in one phase: which maps and buffers it can reach, and what its return value means
 //! (docs/envoy.md 1.1, 2.1.12).
 
+use super::call::Inside;
 use super::{BodyView, Dir, Gate, Play};
 use crate::stage::Context;
 use tamis_traffic::FaultKind;
@@ -9,9 +10,6 @@ use tamis_traffic::FaultKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {
     Go,
-    /// It resumed and said so again: what was held goes on, and then the following filters are asked once more,
-    /// with nothing (row 120 of the conformance table).
-    Twice,
     /// Keep it and show it again with what follows.
     Buffer,
     /// Keep it; the next callback shows only what is new.
@@ -58,7 +56,7 @@ impl Play<'_> {
             self.dead_phase(filter, true);
             return None;
         }
-        self.drain(None);
+        self.drain(Inside::Nothing);
         Some(context)
     }
 
@@ -82,7 +80,7 @@ impl Play<'_> {
             return Gate::Open;
         };
         let stops = self.desk.at.stops;
-        let asked = self.drain(Some((filter, dir)));
+        let asked = self.drain(Inside::Headers(filter, dir));
         let mut gate = match result.unwrap_or(0) {
             0 | 2 => Gate::Open,
             1 if self.desk.plugins[filter].allow_on_headers_stop_iteration => Gate::Single,
@@ -92,7 +90,10 @@ impl Play<'_> {
         if stops {
             gate = Gate::AllWatermark;
         }
-        if asked.resumed {
+        if asked.resumed && gate == Gate::Single {
+            // Only the headers were to be held: the body goes its own way.
+            self.resume(dir, self.index(dir, filter));
+        } else if asked.resumed {
             self.resumed_in_headers(dir, filter, phase, gate, eos);
             gate = Gate::Open;
         }
@@ -137,7 +138,7 @@ impl Play<'_> {
             return Pass::Go;
         }
         let d = dir as usize;
-        let (came, mut view) = (view, view);
+        let mut view = view;
         if self.desk.stream.seats[filter].sides[d].gathers && view == BodyView::Piece {
             self.hold(dir, view, true);
             if self.cut(dir) {
@@ -163,33 +164,26 @@ impl Play<'_> {
             self.dead_phase(filter, true);
             return Pass::Go;
         };
-        let stops = self.desk.at.stops;
-        let asked = self.drain(Some((filter, dir)));
-        if let Some((who, reply)) = asked.reply {
-            self.local_reply(Some(who), *reply);
-            return Pass::Drop;
-        }
-        // A stream that was closed in the callback ended before its buffer went.
-        if self.cut(dir) {
-            return Pass::Drop;
-        }
         let pass = match result.unwrap_or(0) {
-            0 if asked.resumed => Pass::Twice,
-            _ if asked.resumed => Pass::Go,
-            _ if stops => Pass::Drop,
+            _ if self.desk.at.stops => Pass::Drop,
             0 => Pass::Go,
             1 => Pass::Buffer,
             2 => Pass::Watermark,
             _ => Pass::Drop,
         };
-        let side = &mut self.desk.stream.seats[filter].sides[d];
-        side.gathers = pass == Pass::Buffer;
-        side.body = match pass {
-            Pass::Go | Pass::Twice => BodyView::Nothing,
-            Pass::Buffer => BodyView::Held,
-            // In reach, and empty: what was there is held or gone.
-            Pass::Watermark | Pass::Drop => came,
-        };
+        let asked = self.drain(Inside::Rest);
+        // A stream that was closed in the callback ended before the buffer went, one that replied past the filters too.
+        if !self.cut(dir) && (dir == Dir::Request || asked.reply.is_none()) {
+            let side = &mut self.desk.stream.seats[filter].sides[d];
+            side.gathers = pass == Pass::Buffer;
+            if pass == Pass::Go {
+                side.body = BodyView::Nothing;
+            }
+        }
+        if let Some((who, reply)) = asked.reply {
+            self.local_reply(Some(who), *reply);
+            return Pass::Drop;
+        }
         pass
     }
 
@@ -211,20 +205,35 @@ impl Play<'_> {
             return Pass::Go;
         };
         let stops = self.desk.at.stops;
-        let asked = self.drain(Some((filter, dir)));
+        let asked = self.drain(Inside::Rest);
         if let Some((who, reply)) = asked.reply {
             self.local_reply(Some(who), *reply);
             return Pass::Buffer;
         }
-        if (result.unwrap_or(0) != 0 || stops) && !asked.resumed {
+        if result.unwrap_or(0) != 0 || stops {
             return Pass::Buffer;
         }
         if self.cut(dir) {
             self.closed_in_trailers(dir, filter);
             return Pass::Go;
         }
-        self.desk.stream.seats[filter].open[dir.trailers()] = false;
+        if dir == Dir::Response && self.desk.stream.lanes[dir as usize].done {
+            self.desk.at.phase = "proxy_on_response_trailers";
+            self.ended_already(filter);
+            return Pass::Buffer;
+        }
+        // As in headers.
+        if !self.cut(dir) {
+            self.desk.stream.seats[filter].open[dir.trailers()] = false;
+        }
         Pass::Go
+    }
+
+    /// It resumed the end of its response and returned continue: Envoy goes on with a stream that is over.
+    #[cold]
+    pub(super) fn ended_already(&mut self, filter: usize) {
+        let text = "resumed the end of its response and returned continue: Envoy crashes";
+        self.desk.fault(FaultKind::WouldCrash, Some(filter), text);
     }
 
     /// It closed the stream in the response trailers and returned continue: Envoy goes on with contexts that it has

@@ -1,6 +1,7 @@
 //! The end of a stream: log for every filter in order, then done and delete one by one (docs/envoy.md 1.5).
 
 use super::Play;
+use super::call::Inside;
 use crate::stage::Context;
 
 impl Play<'_> {
@@ -14,7 +15,7 @@ impl Play<'_> {
             });
             self.desk.stream.seats[filter].logging = false;
             if ran.is_ok() {
-                self.drain(None);
+                self.drain(Inside::Nothing);
             }
         }
         for filter in 0..self.count() {
@@ -27,12 +28,12 @@ impl Play<'_> {
                 vm.run(desk, |c| &c.on_done, (context.id,), used)
             });
             if done.is_ok() {
-                self.drain(None);
+                self.drain(Inside::Nothing);
                 let ran = self.call(context, "proxy_on_delete", |vm, desk, used| {
                     vm.run(desk, |c| &c.on_delete, (context.id,), used)
                 });
                 if ran.is_ok() {
-                    self.drain(None);
+                    self.drain(Inside::Nothing);
                 }
             }
             self.desk.stream.seats[filter].context = 0;

@@ -29,7 +29,7 @@ impl Play<'_> {
         let (d, trailers) = (dir as usize, dir.trailers());
         let had_trailers = self.desk.stream.maps[trailers].present;
         let mut made_at = None;
-        let mut eos = eos;
+        let mut stopped = false;
         for position in from..self.count() {
             let filter = self.index(dir, position);
             let side = &mut self.desk.stream.seats[filter].sides[d];
@@ -48,37 +48,49 @@ impl Play<'_> {
                 return;
             }
             if !had_trailers && made_at.is_none() && self.desk.stream.maps[trailers].present {
-                eos = false;
                 made_at = Some(position);
             }
             let gate = &mut self.desk.stream.seats[filter].sides[d].gate;
-            let goes = matches!(pass, Pass::Go | Pass::Twice);
-            if goes && *gate == Gate::Open {
+            if pass == Pass::Go && *gate == Gate::Open {
                 continue;
             }
-            if goes {
-                self.hold(dir, view, true);
-                if !self.cut(dir) {
-                    self.resume(dir, position);
+            stopped = true;
+            match pass {
+                Pass::Go => {
+                    self.hold(dir, view, true);
+                    if !self.cut(dir) {
+                        self.resume(dir, position);
+                    }
                 }
-                if pass == Pass::Twice && !ended && !self.cut(dir) {
-                    self.data(dir, position + 1, BodyView::Piece, false);
+                _ => {
+                    *gate = Gate::Single;
+                    match pass {
+                        Pass::Drop => self.drop_piece(dir, filter, view),
+                        _ => self.hold(dir, view, pass == Pass::Buffer),
+                    }
+                }
+            }
+            break;
+        }
+        if !stopped {
+            if self.desk.stream.lanes[d].done {
+                // Envoy's router has had its end and asks no more; its codec has not.
+                if dir == Dir::Response && from < self.count() {
+                    self.ended_already(self.index(dir, self.count() - 1));
                 }
                 return;
             }
-            *gate = Gate::Single;
-            match pass {
-                Pass::Drop => self.drop_piece(dir, filter, view),
-                _ => self.hold(dir, view, pass == Pass::Buffer),
-            }
-            return;
+            self.data_out(dir, view, eos && made_at.is_none());
         }
-        self.data_out(dir, view, eos);
+        // Trailers of a request overtake a body that is held; those of a response wait behind it (docs/envoy.md 2.1.13).
         if let Some(position) = made_at
+            && (!stopped || dir == Dir::Request)
             && !self.cut(dir)
         {
-            let again = self.desk.stream.lanes[d].again == Some(position);
-            self.trailers(dir, if again { position } else { position + 1 });
+            if self.desk.stream.lanes[d].done {
+                return self.ends_twice(self.index(dir, position));
+            }
+            self.trailers(dir, self.start(dir, position));
         }
     }
 
@@ -95,6 +107,9 @@ impl Play<'_> {
             }
             let side = &mut self.desk.stream.seats[filter].sides[dir as usize];
             side.ended = true;
+            if pass == Pass::Go && side.gate == Gate::Open && self.desk.stream.lanes[dir as usize].done {
+                return self.ends_twice(filter);
+            }
             match (pass, side.gate) {
                 (Pass::Go, Gate::Open) => {}
                 (Pass::Go, _) => return self.resume(dir, position),
@@ -113,8 +128,7 @@ impl Play<'_> {
         let (d, trailers) = (dir as usize, dir.trailers());
         let filter = self.index(dir, position);
         let side = &mut self.desk.stream.seats[filter].sides[d];
-        // A filter that was stopped for everything has not seen the data yet.
-        let from = if side.gate.all() { position } else { position + 1 };
+        side.again |= side.gate.all();
         side.gate = Gate::Open;
         if !side.headers_continued {
             side.headers_continued = true;
@@ -126,13 +140,18 @@ impl Play<'_> {
         let came = self.desk.stream.maps[trailers].present;
         if self.desk.stream.lanes[d].holds && !self.cut(dir) {
             let eos = self.desk.stream.lanes[d].ended && !came;
-            self.desk.stream.lanes[d].again = Some(from).filter(|from| *from == position);
-            self.data(dir, from, BodyView::Held, eos);
-            self.desk.stream.lanes[d].again = None;
+            self.data(dir, self.start(dir, position), BodyView::Held, eos);
         }
         if came && !self.cut(dir) {
-            self.trailers(dir, from);
+            self.trailers(dir, self.start(dir, position));
         }
+        self.desk.stream.seats[filter].sides[d].again = false;
+    }
+
+    /// Where what comes from a position goes on: a filter that was stopped for everything has not seen it yet.
+    fn start(&self, dir: Dir, position: usize) -> usize {
+        let again = self.desk.stream.seats[self.index(dir, position)].sides[dir as usize].again;
+        position + usize::from(!again)
     }
 
     /// Keeps a piece. `bounded`: the sender is not held back, so too much is an error.

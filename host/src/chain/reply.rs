@@ -71,8 +71,12 @@ impl Play<'_> {
         let lane = &mut stream.lanes[Dir::Response as usize];
         lane.ended = !body;
         self.headers(Dir::Response, 0, !body);
-        let lane = &mut self.desk.stream.lanes[Dir::Response as usize];
-        if body && !lane.aborted {
+        let stream = &mut self.desk.stream;
+        // Over HTTP/2 the body of a reply that was replaced still comes to its first filter: the stream of a whole
+        // request ends once what the client sent has been read.
+        let lives = stream.reading && stream.lanes[0].ended && self.out.outcome != Outcome::Reset;
+        let lane = &mut stream.lanes[Dir::Response as usize];
+        if body && (!lane.aborted || lives) {
             lane.ended = true;
             lane.piece.extend_from_slice(&reply.body);
             lane.bytes_in += reply.body.len() as u64;
@@ -156,45 +160,47 @@ impl Play<'_> {
 const GRPC_UNAVAILABLE: i32 = 14;
 
 /// Writes the reply's headers; says whether a body follows (docs/envoy.md 2.5). Extra headers come before what the
-/// host adds, and never override `:status` and `content-length`.
+/// host adds; where both have a name, the host's value stands in the place of the filter's.
 fn shape(reply: &Reply, grpc: bool, head: bool, headers: &mut Headers) -> bool {
     headers.clear();
-    let extra = |name: &[u8]| name != b":status" && name != b"content-length";
-    if grpc {
-        headers.push(b":status", b"200");
-        let typed = reply.headers.get(b"content-type").is_some();
-        for (name, value) in reply.headers.iter().filter(|(n, _)| extra(n)) {
-            headers.push(name, value);
-        }
-        // Where the filter's stood, or at the end.
-        match headers.position(b"content-type").filter(|_| typed) {
-            Some(at) => headers.set_value(at, b"application/grpc"),
-            None => headers.push(b"content-type", b"application/grpc"),
-        }
-        let status = if (0..=16).contains(&reply.grpc) { reply.grpc } else { grpc_of_http(reply.code) };
-        // The filter's own wins.
-        if headers.get(b"grpc-status").is_none() {
-            headers.push(b"grpc-status", status.to_string().as_bytes());
-        }
-        if !reply.body.is_empty() {
-            headers.push(b"grpc-message", &percent(&reply.body));
-        }
-        return false;
-    }
     headers.push(b":status", reply.code.to_string().as_bytes());
-    // Without a body there is no type either.
-    let typed = |name: &[u8]| !reply.body.is_empty() || name != b"content-type";
-    for (name, value) in reply.headers.iter().filter(|(n, _)| extra(n) && typed(n)) {
+    for (name, value) in reply.headers.iter().filter(|(name, _)| *name != b":status") {
         headers.push(name, value);
     }
-    if reply.body.is_empty() {
+    let body = !reply.body.is_empty();
+    if grpc {
+        set(headers, b":status", b"200");
+        set(headers, b"content-type", b"application/grpc");
+        // The filter's own wins.
+        if headers.get(b"grpc-status").unwrap_or_default().is_empty() {
+            let known = (0..=16).contains(&reply.grpc);
+            let status = if known { reply.grpc } else { grpc_of_http(reply.code) };
+            set(headers, b"grpc-status", status.to_string().as_bytes());
+        }
+        if body && !head {
+            set(headers, b"grpc-message", &percent(&reply.body));
+        }
+        headers.remove(b"content-length");
         return false;
     }
-    headers.push(b"content-length", reply.body.len().to_string().as_bytes());
-    if headers.get(b"content-type").is_none() {
+    if !body {
+        headers.remove(b"content-length");
+        headers.remove(b"content-type");
+        return false;
+    }
+    set(headers, b"content-length", reply.body.len().to_string().as_bytes());
+    if headers.position(b"content-type").is_none() {
         headers.push(b"content-type", b"text/plain");
     }
     !head
+}
+
+/// Writes a value where the name stands, else at the end.
+fn set(headers: &mut Headers, name: &[u8], value: &[u8]) {
+    match headers.position(name) {
+        Some(at) => headers.set_value(at, value),
+        None => headers.push(name, value),
+    }
 }
 
 /// `grpc-message` is percent-encoded (gRPC over HTTP/2, "Responses").

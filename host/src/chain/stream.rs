@@ -89,9 +89,19 @@ pub(crate) struct Side {
     pub(crate) ended: bool,
     /// Its headers callback ran.
     pub(crate) entered: bool,
+    /// What its last body callback was given, unless it let that go.
     pub(crate) body: BodyView,
     /// The next data callback shows everything that is held.
     pub(crate) gathers: bool,
+    /// It is resumed, and what was held begins with itself.
+    pub(crate) again: bool,
+}
+
+impl Side {
+    /// Which bytes its buffer has.
+    pub(crate) fn seen(&self) -> BodyView {
+        if self.gathers { BodyView::Held } else { self.body }
+    }
 }
 
 /// One filter's place in the stream.
@@ -134,8 +144,6 @@ pub(crate) struct Lane {
     pub(crate) headers_out: bool,
     /// All of it left at the far end.
     pub(crate) done: bool,
-    /// The position that is resumed and sees what was held: trailers that it makes of it come back to it.
-    pub(crate) again: Option<usize>,
     /// Some filter changed the body.
     pub(crate) body_changed: bool,
     /// Body bytes that came in, for `request.size` and `response.size`.
@@ -151,7 +159,6 @@ impl Lane {
         (self.holds, self.ended, self.aborted, self.headers_out, self.done) =
             (false, false, false, false, false);
         (self.body_changed, self.bytes_in, self.bytes_out) = (false, 0, 0);
-        self.again = None;
     }
 
     pub(crate) fn bytes(&self, view: BodyView) -> &[u8] {
@@ -196,6 +203,8 @@ pub(crate) struct Stream {
     /// Bodies end with their last piece.
     pub(crate) http2: bool,
     pub(crate) head: bool,
+    /// What runs, runs while Envoy reads the client's bytes: what it writes over HTTP/2 meanwhile leaves only then.
+    pub(crate) reading: bool,
     /// `response.code_details`.
     pub(crate) details: String,
     /// `response.flags` of what this host did itself.
@@ -218,7 +227,7 @@ impl Stream {
         self.details.clear();
         (self.alive, self.response_begun, self.local) = (true, false, false);
         (self.grpc, self.http2, self.head) = (false, false, false);
-        (self.tcp, self.upgrade) = (false, false);
+        (self.tcp, self.upgrade, self.reading) = (false, false, false);
         (self.code, self.past) = (None, None);
         (self.flags, self.lost, self.explained, self.managed) = (0, false, false, false);
     }

@@ -3,6 +3,7 @@
 //! Each direction has one buffer. What arrives is put behind what is held, and the filters are asked from the
 //! first one on, each with the whole buffer; when all continue, it leaves.
 
+use super::call::Inside;
 use super::{BodyView, Dir, Gate, Play};
 use crate::FailurePolicy;
 use crate::stage::Context;
@@ -173,7 +174,7 @@ impl Play<'_> {
                 if ran.is_err() {
                     return self.break_connection(filter);
                 }
-                self.drain(None);
+                self.drain(Inside::Nothing);
             }
             if stops || self.closed() {
                 return;
@@ -212,7 +213,7 @@ impl Play<'_> {
         let stops = result.unwrap_or(0) != 0;
         let gate = if stops { Gate::Single } else { Gate::Open };
         self.desk.stream.seats[filter].sides[dir as usize].gate = gate;
-        self.drain(None);
+        self.drain(Inside::Nothing);
         stops || self.closed()
     }
 
@@ -311,7 +312,7 @@ impl Play<'_> {
                 if ran.is_err() {
                     break;
                 }
-                self.drain(None);
+                self.drain(Inside::Nothing);
                 self.desk.stream.seats[filter].logging = phase == "proxy_on_log";
                 ran = self.call(context, phase, |vm, desk, used| match phase {
                     "proxy_on_done" => vm.run(desk, |c| &c.on_done, (id,), used),
@@ -320,7 +321,7 @@ impl Play<'_> {
                 });
             }
             if ran.is_ok() {
-                self.drain(None);
+                self.drain(Inside::Nothing);
             }
             self.desk.stream.seats[filter].context = 0;
         }

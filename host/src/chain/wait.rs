@@ -1,5 +1,6 @@
 //! Virtual time: what happens while a stream waits.
 
+use super::call::Inside;
 use super::{Dir, Gate, Play, Reply};
 use crate::properties::flag;
 use crate::stage::Context;
@@ -20,7 +21,7 @@ impl Play<'_> {
         let deadline = self.desk.clock.wall().saturating_add(timeout);
         for _ in 0..EVENTS_LIMIT {
             self.post_ready();
-            if self.settled(dir) {
+            if self.settled(dir) || (dir == Dir::Request && self.filled()) {
                 return;
             }
             match self.next_event() {
@@ -31,6 +32,18 @@ impl Play<'_> {
         if !self.settled(dir) {
             self.idle(dir);
         }
+    }
+
+    /// Over HTTP/1 the upstream answers once it has the bytes that `content-length` tells of, also when a filter holds
+    /// the end of the body (docs/envoy.md 2.3). A call that is under way comes first.
+    fn filled(&self) -> bool {
+        let stream = &self.desk.stream;
+        if stream.http2 || !stream.lanes[0].headers_out || self.desk.callouts.next_due().is_some() {
+            return false;
+        }
+        let told = self.out.upstream.get().and_then(|message| message.headers.text("content-length"));
+        told.and_then(|told| told.trim().parse().ok())
+            .is_some_and(|told: u64| stream.lanes[0].bytes_out >= told)
     }
 
     fn settled(&self, dir: Dir) -> bool {
@@ -146,7 +159,7 @@ impl Play<'_> {
         // At least a millisecond: that is the unit of the period.
         plugin.tick_at = now.saturating_add(plugin.tick);
         if ran.is_ok() {
-            self.drain(None);
+            self.drain(Inside::Nothing);
         }
     }
 
@@ -167,7 +180,7 @@ impl Play<'_> {
             vm.run(desk, |c| &c.on_queue_ready, (context.id, token), used)
         });
         if ran.is_ok() {
-            self.drain(None);
+            self.drain(Inside::Nothing);
         }
     }
 }

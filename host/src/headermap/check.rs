@@ -12,7 +12,7 @@ pub(crate) enum BadHeader {
     NoPath,
     /// A `:path` that no route has.
     Path,
-    /// No `x-forwarded-proto`, so no route (row 81 of the conformance table).
+    /// No `x-forwarded-proto`, or an empty one, so no route (row 81 of the conformance table).
     NoProto,
     /// `:status` is missing or not a number of three digits.
     NoStatus,

@@ -52,7 +52,7 @@ pub(super) fn response<'a>(name: &[u8], view: &View<'a>) -> Option<Value<'a>> {
             view.code_details.or(view.response_code.map(|_| "via_upstream")).map(Value::text)
         }
         b"flags" => Some(Value::int(flags::bits(view))),
-        b"grpc_status" => view.response_code.map(|code| Value::int(grpc_status(code, view))),
+        b"grpc_status" => view.response_code.map(|code| Value::Int(grpc_status(code, view))),
         b"headers" => Some(Value::Headers(MapKind::ResponseHeaders, headers)),
         b"trailers" => Some(Value::Headers(MapKind::ResponseTrailers, view.response_trailers)),
         b"size" => Some(Value::int(sent)),
@@ -104,9 +104,14 @@ fn protocol(protocol: Protocol) -> &'static str {
     }
 }
 
-/// The trailers', else the headers', else made from the HTTP status: 2 on a plain 200 (measured).
-fn grpc_status(code: u32, view: &View<'_>) -> u64 {
-    let said = |headers: Option<&Headers>| headers?.text("grpc-status")?.parse::<u64>().ok();
+/// The trailers', else the headers', else made from the HTTP status: 2 on a plain 200. What is no number up to 16
+/// is -1, and an empty one is none (row 171 of the conformance table).
+fn grpc_status(code: u32, view: &View<'_>) -> i64 {
+    let said = |headers: Option<&Headers>| {
+        let text = headers?.get(b"grpc-status").filter(|text| !text.is_empty())?;
+        let number = std::str::from_utf8(text).ok().and_then(|text| text.trim_ascii().parse().ok());
+        Some(number.filter(|number| *number <= 16).map_or(-1, |number: u64| number as i64))
+    };
     said(view.response_trailers).or_else(|| said(view.response_headers)).unwrap_or(match code {
         400 => 13,
         401 => 16,

@@ -140,7 +140,7 @@ fn exchange(name: &str, row: &Row, step: &Step) -> Exchange {
     let request = Message {
         headers,
         body: body(&step.body, step.chunked && !step.http2 && step.trailers.is_empty()),
-        trailers: trailers(&step.trailers),
+        trailers: request_trailers(step),
     };
     let response = match step.answer.end {
         End::Complete => {
@@ -182,6 +182,12 @@ fn exchange(name: &str, row: &Row, step: &Step) -> Exchange {
 
 fn peer(address: &str) -> Peer {
     Peer { address: address.into(), identity: None }
+}
+
+fn request_trailers(step: &Step) -> Slot<Headers> {
+    let mut fields = trailers(&step.trailers);
+    fields.get_mut().filter(|_| step.http2).into_iter().for_each(join_cookies);
+    fields
 }
 
 /// HTTP/2 splits a cookie into crumbs; a recording shows them joined (docs/envoy.md 2.1.5).
@@ -248,7 +254,7 @@ fn client_seen(playback: &Playback, step: &Step) -> Seen {
     }
     let Some(reply) = playback.reply.get() else {
         let start = match playback.outcome {
-            Outcome::Stuck | Outcome::Open => "no answer in time",
+            Outcome::Open => "no answer in time",
             _ => "closed without an answer",
         };
         return Seen { start: start.into(), ..Seen::default() };
@@ -257,7 +263,7 @@ fn client_seen(playback: &Playback, step: &Step) -> Seen {
     let mut seen = seen(reply, status, step.method() == "HEAD", step.http2);
     // Behind a content-length it is the length that tells.
     let framed = !step.http2 && reply.headers.text("content-length").is_some();
-    if playback.outcome == Outcome::Reset && !framed {
+    if reply.body.truncated && !framed {
         seen.odd.insert(0, CUT.into());
     }
     if step.http2 {
@@ -283,8 +289,10 @@ fn seen(message: &Message, start: String, bodiless: bool, http2: bool) -> Seen {
             _ => seen.headers.push((name, value.trim_ascii().to_vec())),
         }
     }
-    // HTTP/1 has no room for trailers behind a body whose length is told.
-    let framed = !http2 && message.headers.text("content-length").is_some();
+    // HTTP/1 has no room for trailers behind a body whose length is told, nor where there are no chunks.
+    let status = message.headers.text(":status").and_then(|status| status.parse::<u32>().ok());
+    let chunks = status.is_none_or(|status| status >= 200 && status != 204);
+    let framed = !http2 && (message.headers.text("content-length").is_some() || !chunks);
     let trailers = message.trailers.get().filter(|_| !framed).into_iter().flat_map(|t| t.iter());
     seen.trailers = trailers
         .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.trim_ascii().to_vec()))

@@ -19,6 +19,8 @@ pub const VM_PREFIX: &str = "row-";
 const END_LIMIT: Duration = Duration::from_millis(500);
 /// The same for an exchange that no filter saw, at a brisk pace.
 const UNSEEN_LIMIT: Duration = Duration::from_millis(40);
+/// A stream that ends so much later than its answer ended by a timeout.
+const LATE: Duration = Duration::from_millis(100);
 
 /// An Envoy that is ready for a set of rows.
 pub struct Referee {
@@ -83,6 +85,8 @@ impl Referee {
                         let hcm = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
                         hcm["upgrade_configs"] = json!([{ "upgrade_type": "websocket" }]);
                     }
+                    let hcm = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+                    hcm["stream_idle_timeout"] = json!(format!("{:.3}s", pace.idle.as_secs_f64()));
                     if pace.keeps {
                         // After a reset Envoy waits for the client to close first.
                         let hcm = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
@@ -119,7 +123,12 @@ impl Referee {
             let mut step = step.clone();
             step.script.values_mut().for_each(|script| *script = at_addresses(script, &self.callouts));
             seen.client.push(self.client.exchange(proxy, &step)?);
+            let answered = Instant::now();
             wait_for_end(&self.envoy, &mut self.log, from, row, &self.pace);
+            if answered.elapsed() > LATE {
+                // Its client had the answer before the stream was over: the proxy may close this connection yet.
+                self.client = Client::new(self.pace);
+            }
             let mut got = peers.upstream.take();
             if self.pace.keeps {
                 // What broke off may come late, in a later exchange.

@@ -12,7 +12,7 @@ mod upstream;
 pub(crate) use client::LEFT;
 pub use client::{Client, exchange};
 pub use message::{CUT, Seen};
-pub use pace::{BRISK, CAREFUL, Pace};
+pub use pace::{BRISK, CAREFUL, Pace, SOON_IDLE};
 pub(crate) use tcp::BETWEEN;
 pub use tcp::{TcpUpstream, connection};
 pub(crate) use upstream::PAUSE;

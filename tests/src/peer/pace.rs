@@ -14,6 +14,8 @@ pub struct Pace {
     pub keeps: bool,
     /// How long a client waits for an answer to start.
     pub first: Duration,
+    /// The idle timeout of the proxy's streams: how long one lasts that nothing wakes.
+    pub idle: Duration,
 }
 
 /// Everything is seen, on a busy machine too. An answer may take longer than Envoy's idle timeout in the rows.
@@ -22,7 +24,11 @@ pub const CAREFUL: Pace = Pace {
     quiet: Duration::from_millis(40),
     keeps: false,
     first: Duration::from_millis(2500),
+    idle: Duration::from_millis(1000),
 };
+
+/// As [`CAREFUL`], but what nothing wakes ends before an upstream loses its patience and answers half a request.
+pub const SOON_IDLE: Pace = Pace { idle: Duration::from_millis(300), ..CAREFUL };
 
 /// As fast as it goes. What differs is played again with [`CAREFUL`].
 pub const BRISK: Pace = Pace {
@@ -30,4 +36,5 @@ pub const BRISK: Pace = Pace {
     quiet: Duration::ZERO,
     keeps: true,
     first: Duration::from_millis(1500),
+    idle: Duration::from_millis(200),
 };

@@ -71,12 +71,15 @@ fn progress(totals: &Totals, start: Instant) -> String {
     let seconds = start.elapsed().as_secs_f64().max(0.001);
     let found: u64 = totals.found.values().sum();
     format!(
-        "{} exchanges in {} cases, {seconds:.0} s, {:.0}/s; {} differences; only when played fast: {:?}; \
-        {found} cases with a finding {:?}",
+        "{} executions, {} of them on both engines in {} cases, {seconds:.0} s, {:.0}/s; {} differences, {:.1} in 100000: {:?}; \
+        only when played fast: {:?}; {found} cases with a finding {:?}",
+        totals.executions(),
         totals.exchanges,
         totals.cases,
         totals.exchanges as f64 / seconds,
         totals.differences.len(),
+        totals.rate(),
+        totals.causes,
         totals.only_fast.iter().map(|d| d.number).collect::<Vec<_>>(),
         totals.found,
     )

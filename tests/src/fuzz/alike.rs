@@ -35,12 +35,10 @@ pub const NORMALISED: &[Normalised] = &[
     },
 ];
 
-/// Codes of faults that end the comparison: Envoy crashes, hangs, or waits for its timers there, or what a
-/// peer gets is up to its patience (docs/envoy.md 2.15).
-pub const FOUND: [&str; 8] = [
+/// Codes of faults that end the comparison: Envoy crashes or hangs there, or what a peer gets is up to its patience (docs/envoy.md 2.15).
+pub const FOUND: [&str; 7] = [
     "would-crash-envoy",
     "would-duplicate",
-    "stuck",
     "buffer-limit",
     "body-length",
     "not-supported",

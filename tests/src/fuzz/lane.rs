@@ -3,7 +3,7 @@
 use super::alike;
 use super::{Case, kinds};
 use crate::engine::{Referee, play_on_host};
-use crate::peer::BRISK;
+use crate::peer::{BRISK, SOON_IDLE};
 use crate::row::Row;
 use anyhow::Result;
 use std::path::Path;
@@ -70,7 +70,7 @@ impl<'a> Lane<'a> {
             return Ok(None);
         }
         let rows = [(name.to_owned(), row.clone())];
-        let mut referee = Referee::start(&rows, self.guest)?;
+        let mut referee = Referee::start_at(SOON_IDLE, &rows, self.guest)?;
         let envoy = referee.play(name, row)?;
         Ok(alike::difference(&host, &envoy))
     }

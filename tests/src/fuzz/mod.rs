@@ -6,6 +6,7 @@
 //! [`LEFT_OUT`], what is not compared [`alike::NORMALISED`].
 
 pub mod alike;
+mod cause;
 mod dice;
 mod kinds;
 mod lane;

@@ -201,6 +201,7 @@ impl Script<'_> {
         ]) {
             "rm" if name == ":method" => format!("get {map} {name}"),
             op @ ("get" | "rm") => format!("{op} {map} {name}"),
+            "size" if map == 2 && phase != "rsh" => format!("pairs {map}"),
             op @ ("pairs" | "size") => format!("{op} {map}"),
             "setpairs" => format!("setpairs {map} {}", self.pairs(map)),
             "setraw" => {
@@ -335,14 +336,12 @@ impl Script<'_> {
     fn verdict(&mut self, phase: &'static str) {
         let kind = match phase {
             "rqh" => self.dice.weigh(&[(5, "reply"), (1, "close"), (2, "ret"), (1, "two")]),
-            "rsh" if self.whom.http2 => self.dice.weigh(&[(1, "close"), (2, "ret")]),
             "rsh" => self.dice.weigh(&[(5, "reply"), (1, "close"), (2, "ret")]),
-            "rsb" | "rsb1" | "rsb2" if self.whom.http2 => self.dice.weigh(&[(1, "close"), (14, "ret")]),
             "rqb" | "rqb1" | "rqb2" | "rsb" | "rsb1" | "rsb2" => {
-                self.dice.weigh(&[(2, "reply"), (1, "close"), (14, "ret")])
+                self.dice.weigh(&[(2, "reply"), (1, "close"), (2, "cont"), (12, "ret")])
             }
-            "rqt" => self.dice.weigh(&[(2, "reply"), (1, "close")]),
-            "rst" => "reply",
+            "rqt" => self.dice.weigh(&[(2, "reply"), (1, "close"), (1, "cont")]),
+            "rst" => self.dice.weigh(&[(2, "reply"), (1, "close"), (1, "cont")]),
             _ => self.dice.weigh(&[(1, "ret"), (1, "done")]),
         };
         match kind {
@@ -354,6 +353,17 @@ impl Script<'_> {
             "close" => {
                 let which = self.dice.below(2);
                 self.add(phase, format!("close {which}"));
+                if phase == "rst" {
+                    self.add(phase, "ret 1".into());
+                }
+            }
+            "cont" => {
+                let which = usize::from(phase.starts_with("rs"));
+                self.add(phase, format!("cont {which}"));
+                if self.dice.percent(50) {
+                    let value = self.dice.pick(&["1", "2", "3"]);
+                    self.add(phase, format!("ret {value}"));
+                }
             }
             "done" => self.add(phase, "done".into()),
             _ => {
@@ -373,10 +383,7 @@ impl Script<'_> {
         let details = self.dice.pick(&["why", "with%20space%0aand%09more", "-"]);
         let mut headers = Vec::new();
         for _ in 0..self.dice.below(3) {
-            let name = match self.name(2) {
-                "grpc-message" => "x-b",
-                name => name,
-            };
+            let name = self.name(2);
             let value = self.value(2, name).replace(',', "%2c").replace('=', "%3d");
             headers.push(format!("{name}={}", if value == "-" { "" } else { &value }));
         }

@@ -17,7 +17,7 @@ pub(super) fn step(dice: &mut Dice) -> Step {
         http2,
         ..Step::default()
     };
-    if dice.percent(6) && method != "HEAD" {
+    if dice.percent(6) {
         let kind = dice.pick(&["application/grpc", "application/grpc+proto", "application/grpc-web"]);
         step.headers.retain(|(name, _)| name != "content-type");
         step.headers.push(("content-type".into(), kind.into()));

@@ -4,8 +4,10 @@ use super::{Answer, Call, Stop};
 use crate::chain::{BodyView, Dir};
 use crate::stage::Desk;
 use tamis_abi::Status;
+use tamis_traffic::FaultKind;
 
 const REQUEST_BODY: u32 = 0;
+const RESPONSE_BODY: u32 = 1;
 const UPSTREAM_DATA: u32 = 3;
 const CALL_BODY: u32 = 4;
 const GRPC_MESSAGE: u32 = 5;
@@ -54,9 +56,26 @@ fn body(desk: &Desk, kind: u32) -> &[u8] {
 
 /// The bytes of buffer 8 are in the place where a context keeps the buffer that it looked at last (docs/envoy.md 2.3).
 fn look(desk: &mut Desk, kind: u32) {
+    let at = desk.at.effective;
+    if kind <= RESPONSE_BODY
+        && at.stream
+        && let Some(seat) = desk.stream.seats.get(at.filter)
+        && seat.sides[kind as usize].seen() == BodyView::Gone
+    {
+        gone(desk);
+    }
     if kind < CALL_DATA && kind != CALL_BODY && !desk.at.effective.stream {
         desk.callouts.open.resolved = None;
     }
+}
+
+/// The end of a body that its callback held without keeping the bytes: later Envoy reads freed memory
+/// (docs/envoy.md 2.15).
+#[cold]
+fn gone(desk: &mut Desk) {
+    let text =
+        "looks at the body of an earlier callback that returned 2 or 3 at the end: Envoy reads freed memory";
+    desk.fault(FaultKind::WouldCrash, Some(desk.at.effective.filter), text);
 }
 
 pub(super) fn status(call: &mut Call<'_, '_>, kind: u32, len: u32, flags: u32) -> Answer {
@@ -82,6 +101,7 @@ pub(super) fn get(call: &mut Call<'_, '_>, kind: u32, start: u32, max: u32, at: 
 /// start 0: drop `size` bytes from the front, then put the new ones there; at or beyond the end: append;
 /// in the middle: 2 (docs/envoy.md 2.3).
 pub(super) fn set(call: &mut Call<'_, '_>, kind: u32, start: u32, size: u32, data: u32, dlen: u32) -> Answer {
+    look(call.desk(), kind);
     let (view, desk) = call.split()?;
     let new = view.read(data, dlen)?;
     let at = desk.at.effective;

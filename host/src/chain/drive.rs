@@ -150,12 +150,16 @@ impl Play<'_> {
     }
 
     pub(super) fn piece(&mut self, dir: Dir, bytes: &[u8], eos: bool) {
-        if self.cut(dir) {
+        // What comes while a reply is held counts, though no filter sees it.
+        let (cut, over) = (self.cut(dir), self.over());
+        let lane = &mut self.desk.stream.lanes[dir as usize];
+        if !over {
+            lane.ended |= eos;
+            lane.bytes_in += bytes.len() as u64;
+        }
+        if cut {
             return;
         }
-        let lane = &mut self.desk.stream.lanes[dir as usize];
-        lane.ended |= eos;
-        lane.bytes_in += bytes.len() as u64;
         lane.piece.clear();
         lane.piece.extend_from_slice(bytes);
         self.data(dir, 0, BodyView::Piece, eos);

@@ -90,6 +90,7 @@ impl Play<'_> {
         if stops {
             gate = Gate::AllWatermark;
         }
+        let lets_go = gate == Gate::Open;
         if asked.resumed && gate == Gate::Single {
             // Only the headers were to be held: the body goes its own way.
             self.resume(dir, self.index(dir, filter));
@@ -102,7 +103,7 @@ impl Play<'_> {
             return Gate::AllWatermark;
         }
         // A stream that was closed in the callback ended before the map went.
-        if gate == Gate::Open && !self.cut(dir) {
+        if lets_go && !self.cut(dir) {
             self.desk.stream.seats[filter].open[dir.headers()] = false;
         }
         gate
@@ -174,10 +175,13 @@ impl Play<'_> {
         let asked = self.drain(Inside::Rest);
         // A stream that was closed in the callback ended before the buffer went, one that replied past the filters too.
         if !self.cut(dir) && (dir == Dir::Request || asked.reply.is_none()) {
+            let local = self.desk.stream.local;
             let side = &mut self.desk.stream.seats[filter].sides[d];
             side.gathers = pass == Pass::Buffer;
             if pass == Pass::Go {
                 side.body = BodyView::Nothing;
+            } else if view == BodyView::Piece && (eos || (dir == Dir::Response && local)) {
+                side.body = BodyView::Gone;
             }
         }
         if let Some((who, reply)) = asked.reply {

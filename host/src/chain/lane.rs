@@ -75,8 +75,12 @@ impl Play<'_> {
         if !stopped {
             if self.desk.stream.lanes[d].done {
                 // Envoy's router has had its end and asks no more; its codec has not.
-                if dir == Dir::Response && from < self.count() {
-                    self.ended_already(self.index(dir, self.count() - 1));
+                match dir {
+                    Dir::Response if self.desk.stream.past.is_some() => self.spoiled(),
+                    Dir::Response if from < self.count() => {
+                        self.ended_already(self.index(dir, self.count() - 1));
+                    }
+                    _ => {}
                 }
                 return;
             }

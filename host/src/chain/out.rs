@@ -52,7 +52,20 @@ impl Play<'_> {
         }
     }
 
+    /// The body of a response that was refused comes behind the one that took its place: then neither arrives.
+    #[cold]
+    pub(super) fn spoiled(&mut self) {
+        if let Some(reply) = self.out.reply.get_mut() {
+            reply.body.bytes.clear();
+            reply.body.chunks.clear();
+            reply.body.truncated = true;
+        }
+    }
+
     pub(super) fn trailers_out(&mut self, dir: Dir) {
+        if self.desk.stream.lanes[dir as usize].done {
+            return;
+        }
         let Self { out, desk, .. } = self;
         let Some(message) = message(out, dir) else { return };
         message.trailers.fill().clone_from(&desk.stream.maps[dir.trailers()].headers);
@@ -64,7 +77,7 @@ impl Play<'_> {
         let lane = &mut self.desk.stream.lanes[dir as usize];
         lane.done = true;
         let changed = lane.body_changed || self.desk.stream.maps[dir.headers()].changed;
-        if changed {
+        if changed || (dir == Dir::Response && self.desk.stream.local) {
             self.check_length(dir);
         }
     }
@@ -80,7 +93,10 @@ impl Play<'_> {
         let cut = recorded.is_some_and(|m| {
             m.body.truncated || m.body.length.is_some_and(|l| l != m.body.bytes.len() as u64)
         });
-        if (cut && !self.desk.stream.local) || (dir == Dir::Response && self.bodiless(&message.headers)) {
+        if dir == Dir::Response && self.bodiless(&message.headers) {
+            return self.check_bodiless();
+        }
+        if cut && !self.desk.stream.local {
             return;
         }
         let Some(said) = message.headers.text("content-length").and_then(|v| v.trim().parse::<u64>().ok())
@@ -92,6 +108,19 @@ impl Play<'_> {
             let what = if dir == Dir::Request { "request" } else { "response" };
             let text = format!("content-length of the {what} is {said}, its body has {real} bytes");
             self.fault_at_end(dir, FaultKind::BodyLength, text);
+        }
+    }
+
+    /// Envoy writes the body of a 204 and a 304, too: over HTTP/1 the client takes it for the next response.
+    #[cold]
+    pub(super) fn check_bodiless(&mut self) {
+        let stream = &self.desk.stream;
+        let Some(reply) = self.out.reply.get().filter(|_| !stream.head && !stream.http2) else { return };
+        let size = reply.body.bytes.len();
+        if size > 0 {
+            let status = reply.headers.text(":status").unwrap_or_default();
+            let text = format!("a {status} has no body, and {size} bytes follow it");
+            self.fault_at_end(Dir::Response, FaultKind::BodyLength, text);
         }
     }
 
@@ -163,6 +192,11 @@ impl Play<'_> {
             _ => stream.response_begun = true,
         }
         self.local_reply(None, reply);
+        if dir == Dir::Response {
+            // While Envoy reads, the body of the response that it refuses still passes all filters.
+            let lives = self.desk.stream.reading && self.desk.stream.lanes[0].ended;
+            self.desk.stream.lanes[dir as usize].aborted = !lives;
+        }
     }
 }
 

@@ -97,6 +97,9 @@ impl Play<'_> {
         stream.code = message.headers.text(":status").and_then(|digits| digits.parse().ok());
         let lane = &mut stream.lanes[Dir::Response as usize];
         (lane.aborted, lane.headers_out, lane.done) = (true, true, true);
+        if matches!(reply.code, 204 | 304) {
+            self.check_bodiless();
+        }
     }
 
     /// A callback of this filter cannot run: its VM is dead. Its policy decides (docs/envoy.md 2.12).

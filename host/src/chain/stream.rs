@@ -77,6 +77,8 @@ pub(crate) enum BodyView {
     Piece,
     /// What is held back.
     Held,
+    /// What arrived last and did not stay: Envoy has freed it.
+    Gone,
 }
 
 /// Where a filter stands in one direction.
@@ -163,7 +165,7 @@ impl Lane {
 
     pub(crate) fn bytes(&self, view: BodyView) -> &[u8] {
         match view {
-            BodyView::Nothing => &[],
+            BodyView::Nothing | BodyView::Gone => &[],
             BodyView::Piece => &self.piece,
             BodyView::Held => &self.held,
         }
@@ -171,7 +173,7 @@ impl Lane {
 
     pub(crate) fn bytes_mut(&mut self, view: BodyView) -> Option<&mut Vec<u8>> {
         match view {
-            BodyView::Nothing => None,
+            BodyView::Nothing | BodyView::Gone => None,
             BodyView::Piece => Some(&mut self.piece),
             BodyView::Held => Some(&mut self.held),
         }

@@ -5,7 +5,6 @@
 
 use crate::engine::Observed;
 use crate::lines;
-use crate::row::Row;
 
 /// Something that is not compared.
 pub struct Normalised {
@@ -46,14 +45,9 @@ pub const FOUND: [&str; 7] = [
     "out-of-memory",
 ];
 
-/// Over HTTP/2 this one ends it too: Envoy goes on with the body of a response whose headers it has replaced.
-const FOUND_HTTP2: &str = "bad-headers";
-
 /// The finding of our host because of which a row is not compared.
-pub fn found<'a>(row: &Row, host: &'a Observed) -> Option<&'a str> {
-    let replaced = row.exchanges.iter().zip(&host.client).any(|(step, got)| step.http2 && got.start == "502");
-    let ends = |code: &&str| FOUND.contains(code) || (replaced && *code == FOUND_HTTP2);
-    host.faults.iter().map(String::as_str).find(ends)
+pub fn found(host: &Observed) -> Option<&str> {
+    host.faults.iter().map(String::as_str).find(|code| FOUND.contains(code))
 }
 
 /// How the two differ, line by line (`-` Envoy, `+` our host), if they do.

@@ -43,7 +43,7 @@ impl<'a> Lane<'a> {
     /// When one of the two does not start.
     pub(super) fn play(&mut self, case: &Case) -> Result<Came> {
         let host = play_on_host(self.engine, self.module, &case.kind, &case.row)?;
-        if let Some(code) = alike::found(&case.row, &host) {
+        if let Some(code) = alike::found(&host) {
             return Ok(Came::Found(code.to_owned()));
         }
         let (mut referee, age) = match self.envoy.take() {
@@ -66,7 +66,7 @@ impl<'a> Lane<'a> {
     /// As [`Lane::play`].
     pub(super) fn alone(&self, name: &str, row: &Row) -> Result<Option<String>> {
         let host = play_on_host(self.engine, self.module, name, row)?;
-        if alike::found(row, &host).is_some() {
+        if alike::found(&host).is_some() {
             return Ok(None);
         }
         let rows = [(name.to_owned(), row.clone())];

@@ -47,7 +47,8 @@ pub fn case(seed: u64, number: u64) -> Case {
             let in_pieces =
                 step.chunked || step.answer.chunked || step.body.len().max(step.answer.body.len()) > 1;
             let calls = !filter.allow_on_headers_stop_iteration && !in_pieces;
-            let whom = For { key: &key, http2: step.http2, calls };
+            let pair = filter.vm.is_some();
+            let whom = For { key: &key, http2: step.http2, calls, pair };
             let script = script::script(&mut dice, &whom);
             if !script.is_empty() {
                 step.script.insert(filter.name.clone(), script);

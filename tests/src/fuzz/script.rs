@@ -40,6 +40,8 @@ pub(super) struct For<'a> {
     pub(super) http2: bool,
     /// The filter may call: it can hold its stream meanwhile.
     pub(super) calls: bool,
+    /// Its VM has another filter, whose context it can reach.
+    pub(super) pair: bool,
 }
 
 /// A script.
@@ -101,6 +103,16 @@ impl Script<'_> {
             "shared" => self.shared(phase),
             "metric" => self.metric(phase),
             "queue" => self.queue(phase),
+            // Before the response the other one may not have come to its context.
+            "effective" if self.whom.pair && phase.starts_with("rs") => {
+                self.add(phase, "eff other".into());
+                match self.dice.below(3) {
+                    0 => self.map(phase),
+                    1 => self.buffer(phase),
+                    _ => self.property(phase),
+                }
+                self.add(phase, "eff 0".into());
+            }
             "effective" => {
                 let to = self.dice.pick(&["root", "0", "99999999"]);
                 self.add(phase, format!("eff {to}"));
@@ -335,12 +347,15 @@ impl Script<'_> {
     /// How the callback ends, beside Continue.
     fn verdict(&mut self, phase: &'static str) {
         let kind = match phase {
-            "rqh" => self.dice.weigh(&[(5, "reply"), (1, "close"), (2, "ret"), (1, "two")]),
-            "rsh" => self.dice.weigh(&[(5, "reply"), (1, "close"), (2, "ret")]),
-            "rqb" | "rqb1" | "rqb2" | "rsb" | "rsb1" | "rsb2" => {
+            "rqh" => self.dice.weigh(&[(10, "reply"), (2, "close"), (4, "ret"), (2, "two"), (1, "cont")]),
+            "rsh" => self.dice.weigh(&[(10, "reply"), (2, "close"), (4, "ret"), (1, "cont")]),
+            "rqb" | "rqb1" | "rqb2" => {
+                self.dice.weigh(&[(4, "reply"), (2, "close"), (4, "cont"), (24, "ret"), (1, "two")])
+            }
+            "rsb" | "rsb1" | "rsb2" => {
                 self.dice.weigh(&[(2, "reply"), (1, "close"), (2, "cont"), (12, "ret")])
             }
-            "rqt" => self.dice.weigh(&[(2, "reply"), (1, "close"), (1, "cont")]),
+            "rqt" => self.dice.weigh(&[(4, "reply"), (2, "close"), (2, "cont"), (1, "two")]),
             "rst" => self.dice.weigh(&[(2, "reply"), (1, "close"), (1, "cont")]),
             _ => self.dice.weigh(&[(1, "ret"), (1, "done")]),
         };
@@ -360,7 +375,9 @@ impl Script<'_> {
             "cont" => {
                 let which = usize::from(phase.starts_with("rs"));
                 self.add(phase, format!("cont {which}"));
-                if self.dice.percent(50) {
+                if phase.ends_with('h') {
+                    self.add(phase, "ret 1".into());
+                } else if self.dice.percent(50) {
                     let value = self.dice.pick(&["1", "2", "3"]);
                     self.add(phase, format!("ret {value}"));
                 }
@@ -378,7 +395,7 @@ impl Script<'_> {
     }
 
     fn reply(&mut self, phase: &'static str) {
-        let code = self.dice.weigh(&[(4, 403), (2, 200), (1, 418), (2, 503), (1, 429)]);
+        let code = self.dice.weigh(&[(8, 403), (4, 200), (2, 418), (4, 503), (2, 429), (1, 204), (1, 304)]);
         let body = self.dice.pick(&["no", "-", "a%20longer%20body", "%00%ff"]);
         let details = self.dice.pick(&["why", "with%20space%0aand%09more", "-"]);
         let mut headers = Vec::new();

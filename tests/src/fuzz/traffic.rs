@@ -39,6 +39,7 @@ pub(super) fn step(dice: &mut Dice) -> Step {
         step.chunked = step.body.is_empty() || dice.percent(45);
         if step.chunked && dice.percent(25) {
             step.trailers = fields(dice, TRAILERS);
+            step.trailers.retain(|(name, value)| !(http2 && name == "cookie" && value.is_empty()));
             step.trailers.sort_by_key(|(name, _)| name.to_ascii_lowercase());
         }
     }

@@ -12,8 +12,14 @@ use tamis_tests::row::{Row, Step};
 
 /// One request through a filter with this script; the cluster `none` has no hosts.
 fn one(script: &str) -> Result<Row> {
+    answered(script, "{}")
+}
+
+/// One that the upstream answers so.
+fn answered(script: &str, answer: &str) -> Result<Row> {
     let chain = format!("[{{ name: a, script: \"{script}\" }}]");
-    let row = format!("{{ says: x, chain: {chain}, callouts: {{ none: [] }}, exchanges: [{{}}] }}");
+    let exchanges = format!("[{{ answer: {answer} }}]");
+    let row = format!("{{ says: x, chain: {chain}, callouts: {{ none: [] }}, exchanges: {exchanges} }}");
     Ok(serde_saphyr::from_str(&row)?)
 }
 
@@ -44,6 +50,34 @@ fn envoy_2_4_and_2_5_where_envoy_crashes_the_host_reports_it() -> Result<()> {
         assert!(ended.is_some_and(|status| !status.success()), "{script}: {ended:?}");
         let seen = play_on_host(&engine, &guest, "a", &one(script)?)?;
         assert_eq!(seen.faults, ["would-crash-envoy"], "{script}");
+    }
+    Ok(())
+}
+
+#[test]
+fn envoy_2_15_what_a_filter_does_at_the_end_of_a_response_ends_envoy() -> Result<()> {
+    let wasm = artifact::module("tamis-guest", PLAIN)?;
+    let engine = Engine::new(&EngineOptions::default())?;
+    let guest = Module::load(&engine, &std::fs::read(&wasm)?)?;
+    let with_trailers = "{ chunked: true, body: [one], trailers: [[x-t, '1']] }";
+    for (script, answer) in [
+        ("rst: cont 1", with_trailers),
+        ("rsb2: add 3 x-t 1; cont 1", "{ body: [one] }"),
+        // Nothing wakes it; the log comes after the idle timeout.
+        ("rsb: ret 2 | log: bufstat 1", "{ body: [one] }"),
+        ("rsb: ret 3 | log: buf 1 0 9", "{ body: [one] }"),
+        ("rsb: ret 2 | log: setbuf 1 99 0 more", "{ body: [one] }"),
+    ] {
+        let row = answered(script, answer)?;
+        let upstream = Upstream::start(vec![row.exchanges[0].answer.clone()])?;
+        let filter = envoy::filter("a", "a", &wasm, &format!("a | {script}"), &json!({}));
+        let clusters = [envoy::cluster("up", Some(upstream.address()))];
+        let mut envoy = Envoy::start(&[envoy::listener("l", &[filter], "up")], &clusters)?;
+        let _ = exchange(envoy.listener("l")?, &row.exchanges[0]);
+        let ended = envoy.ended(Duration::from_secs(20))?;
+        assert!(ended.is_some_and(|status| !status.success()), "{script}: {ended:?}");
+        let seen = play_on_host(&engine, &guest, "a", &row)?;
+        assert_eq!(seen.faults.last().map(String::as_str), Some("would-crash-envoy"), "{script}");
     }
     Ok(())
 }

@@ -101,6 +101,12 @@ pub(super) fn close_stream(call: &mut Call<'_, '_>, stream: u32) -> Answer {
             return Ok(());
         }
         desk.keep(0);
+        let stream = &mut desk.stream;
+        if stream.details.is_empty() && !stream.response_begun && !stream.tcp {
+            // At once, unlike the reset.
+            stream.details.push_str("wasm_close_stream");
+            stream.explained = true;
+        }
         super::reply::beside_close(desk, at.filter);
         desk.actions.push(Action::Close { filter: at.filter });
     }

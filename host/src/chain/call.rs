@@ -151,12 +151,7 @@ impl Play<'_> {
         if !self.desk.stream.alive || self.over() {
             return;
         }
-        let stream = &mut self.desk.stream;
-        if stream.details.is_empty() && !stream.response_begun {
-            stream.details.push_str("wasm_close_stream");
-            stream.explained = true;
-        }
-        stream.seats[filter].trace.answered = true;
+        self.desk.stream.seats[filter].trace.answered = true;
         self.reset();
     }
 

@@ -163,6 +163,21 @@ impl Play<'_> {
         lane.piece.clear();
         lane.piece.extend_from_slice(bytes);
         self.data(dir, 0, BodyView::Piece, eos);
+        self.piece_is_over(dir, eos && !(dir == Dir::Request && self.desk.stream.http2));
+    }
+
+    /// What arrived has been seen by all that see it; of a stream that it ended, `proxy_on_log` sees it still.
+    /// `freed`: the buffer that it came in goes, too.
+    pub(super) fn piece_is_over(&mut self, dir: Dir, freed: bool) {
+        if self.cut(dir) {
+            return;
+        }
+        let d = dir as usize;
+        self.desk.stream.lanes[d].piece.clear();
+        if freed {
+            let sides = self.desk.stream.seats.iter_mut().map(|seat| &mut seat.sides[d]);
+            sides.filter(|side| side.body == BodyView::Piece).for_each(|side| side.body = BodyView::Gone);
+        }
     }
 }
 

@@ -175,13 +175,10 @@ impl Play<'_> {
         let asked = self.drain(Inside::Rest);
         // A stream that was closed in the callback ended before the buffer went, one that replied past the filters too.
         if !self.cut(dir) && (dir == Dir::Request || asked.reply.is_none()) {
-            let local = self.desk.stream.local;
             let side = &mut self.desk.stream.seats[filter].sides[d];
             side.gathers = pass == Pass::Buffer;
             if pass == Pass::Go {
                 side.body = BodyView::Nothing;
-            } else if view == BodyView::Piece && (eos || (dir == Dir::Response && local)) {
-                side.body = BodyView::Gone;
             }
         }
         if let Some((who, reply)) = asked.reply {

@@ -172,7 +172,7 @@ impl Play<'_> {
         }
     }
 
-    /// The filter returned 3: the piece is gone (docs/envoy.md 2.3).
+    /// The filter returned 3: the piece is gone once all have seen what comes of it (docs/envoy.md 2.3).
     fn drop_piece(&mut self, dir: Dir, filter: usize, view: BodyView) {
         let present = self.desk.stream.maps[dir.trailers()].present;
         let lane = &mut self.desk.stream.lanes[dir as usize];
@@ -180,7 +180,6 @@ impl Play<'_> {
             lane.holds = true;
         }
         if view == BodyView::Piece && !lane.piece.is_empty() {
-            lane.piece.clear();
             self.desk.stream.body_changed(filter, dir);
         }
     }

@@ -81,6 +81,7 @@ impl Play<'_> {
             lane.piece.extend_from_slice(&reply.body);
             lane.bytes_in += reply.body.len() as u64;
             self.data(Dir::Response, 0, BodyView::Piece, true);
+            self.piece_is_over(Dir::Response, true);
         }
     }
 

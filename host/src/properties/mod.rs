@@ -18,7 +18,6 @@ pub(crate) use value::encode;
 use crate::profile::Profile;
 use std::borrow::Cow;
 use tamis_abi::Status;
-use tamis_traffic::redact::show;
 use tamis_traffic::select::Found;
 use tamis_traffic::{Attributes, Headers, Peer, PropertyValue, Protocol, Side};
 use value::{Kind, Message, Value};
@@ -103,27 +102,34 @@ pub(crate) fn lookup<'a>(path: &[u8], view: &View<'a>) -> Result<Cow<'a, [u8]>, 
     walk(path.split(|b| *b == 0), view)?.bytes()
 }
 
-/// The value of a name in an expression. A value that this host cannot tell is not there.
-pub(crate) fn find<'a>(path: &[&str], view: &View<'a>) -> Found<'a> {
-    match walk(path.iter().map(|segment| segment.as_bytes()), view) {
-        Err(_) => Found::Missing,
-        Ok(Value::Headers(_, headers)) => Found::Headers(headers),
-        Ok(Value::Nothing) => Found::Value(PropertyValue::Null),
-        Ok(value) if value.is_group() => Found::Group,
-        Ok(value) => value.typed().map_or(Found::Missing, Found::Value),
+/// The value of a name in an expression.
+///
+/// # Errors
+/// What of Envoy's this host does not have, by name.
+pub(crate) fn find<'a>(path: &[&str], view: &View<'a>) -> Result<Found<'a>, String> {
+    let found = match walk(path.iter().map(|segment| segment.as_bytes()), view) {
+        Err(missing) => Err(missing),
+        Ok(Value::Headers(_, headers)) => Ok(Found::Headers(headers)),
+        Ok(Value::Nothing) => Ok(Found::Value(PropertyValue::Null)),
+        Ok(value) if value.is_group() => Ok(Found::Group),
+        Ok(value) => value.typed().map(Found::Value),
+    };
+    match found {
+        Ok(found) => Ok(found),
+        Err(Missing::Status(_)) => Ok(Found::Missing),
+        Err(Missing::NotSupported(what)) => Err(what),
     }
 }
 
 fn walk<'a, 's>(mut segments: impl Iterator<Item = &'s [u8]>, view: &View<'a>) -> Result<Value<'a>, Missing> {
     let mut value = first(segments.next().unwrap_or_default(), view).ok_or(Status::NotFound)?;
     for segment in segments {
-        if let Value::Proto(_, url) | Value::Unpacked(_, url) = value
-            && !url.starts_with("type.googleapis.com/google.protobuf.")
-        {
-            return Err(Missing::NotSupported(format!(
-                "a field of a property with type `{}`",
-                show(url.as_bytes())
-            )));
+        if matches!(value, Value::Proto(..) | Value::Unpacked(..)) {
+            // A message that is none has no fields.
+            value = value.opened().map_err(|missing| match missing {
+                Missing::Status(_) => Status::NotFound.into(),
+                unsupported => unsupported,
+            })?;
         }
         value = deeper(value, segment, view).ok_or(Status::NotFound)?;
     }
@@ -172,6 +178,15 @@ fn deeper<'a>(value: Value<'a>, name: &[u8], view: &View<'a>) -> Option<Value<'a
             Some(Value::Said(list.get(at)?, in_struct))
         }
         Value::Said(said, in_struct) => Some(Value::Said(said.get(name)?, in_struct)),
+        Value::Out(PropertyValue::List(list)) => {
+            let at: usize = std::str::from_utf8(name).ok()?.parse().ok()?;
+            Some(Value::Out(list.into_iter().nth(at)?))
+        }
+        Value::Out(PropertyValue::Message(message)) => {
+            let field = message.fields.into_iter().find(|(known, _)| known.as_bytes() == name)?;
+            Some(Value::Out(field.1))
+        }
+        Value::Out(map) => Some(Value::Out(map.get(name)?.clone())),
         Value::Address(address) => match name {
             b"ip" => Some(Value::text(address.ip())),
             b"port" => Some(Value::Int(address.port().into())),

@@ -1,7 +1,7 @@
 //! Filter state of one stream: what `proxy_set_property` and `set_envoy_filter_state` store, and the types that
 //! `declare_property` gave (docs/envoy.md 2.9, 2.10).
 
-use super::value::Value;
+use super::value::{FLAT_BUFFER, Value};
 use crate::profile::Profile;
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -168,7 +168,7 @@ impl Stored {
         match self {
             Self::Own(bytes, Type::Text) => Some(Value::Text(Cow::Borrowed(bytes))),
             Self::Own(bytes, Type::Proto(url)) => Some(Value::Proto(bytes, url)),
-            Self::Own(bytes, Type::FlatBuffer) => Some(Value::Proto(bytes, "a flat buffer")),
+            Self::Own(bytes, Type::FlatBuffer) => Some(Value::Proto(bytes, FLAT_BUFFER)),
             Self::Own(bytes, Type::Bytes) => Some(Value::Bytes(bytes)),
             Self::Text(text) => Some(Value::Bytes(text.as_bytes())),
             Self::Address(address) => Some(Value::Address(address)),

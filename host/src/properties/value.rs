@@ -6,6 +6,7 @@ use crate::headermap::MapKind;
 use std::borrow::Cow;
 use tamis_abi::{Status, pairs};
 use tamis_traffic::redact::show;
+use tamis_traffic::wellknown::{self, NoValue};
 use tamis_traffic::{Headers, MessageValue, Peer, PropertyValue, message};
 
 /// What a segment of a path led to.
@@ -36,6 +37,8 @@ pub(super) enum Value<'a> {
     Proto(&'a [u8], &'a str),
     /// The message itself, as the filter state shows it.
     Unpacked(&'a [u8], &'a str),
+    /// A value out of such a message.
+    Out(PropertyValue),
     Address(&'a Address),
     /// A group that is there.
     Nothing,
@@ -122,7 +125,8 @@ impl<'a> Value<'a> {
             Self::Bool(value) => Ok(Cow::Owned(vec![u8::from(value)])),
             Self::Headers(kind, headers) => Ok(Cow::Owned(headers.map_or_else(empty, |h| map(kind, h)))),
             Self::NoMap | Self::Address(_) => Ok(Cow::Owned(empty())),
-            Self::Unpacked(bytes, url) => unpack(bytes, url).map(Cow::Borrowed),
+            Self::Unpacked(bytes, url) => Self::Out(unpack(bytes, url)?).bytes(),
+            Self::Out(value) => encode(&value, false).map(Cow::Owned).map_err(Missing::Status),
             Self::Message(message) => Ok(Cow::Owned(message.bytes())),
             Self::Said(value, in_struct) => encode(value, in_struct).map(Cow::Owned).map_err(Missing::Status),
             _ => Err(Missing::Status(Status::SerializationFailure)),
@@ -141,25 +145,32 @@ impl<'a> Value<'a> {
             Self::Said(value, in_struct) => doubles(value, in_struct),
             Self::NoMap | Self::Address(_) => PropertyValue::Map(Vec::new()),
             Self::Message(message) => PropertyValue::Message(message.typed()),
+            Self::Proto(bytes, url) | Self::Unpacked(bytes, url) => unpack(bytes, url)?,
+            Self::Out(value) => value,
             other => PropertyValue::Bytes(other.bytes()?.into_owned()),
         })
     }
+
+    /// What is inside of a property that holds a message.
+    pub(super) fn opened(self) -> Result<Self, Missing> {
+        match self {
+            Self::Proto(bytes, url) | Self::Unpacked(bytes, url) => unpack(bytes, url).map(Self::Out),
+            other => Ok(other),
+        }
+    }
 }
 
-/// The text or bytes inside of a wrapper message.
-fn unpack<'a>(bytes: &'a [u8], url: &str) -> Result<&'a [u8], Missing> {
-    let wrapper = matches!(
-        url,
-        "type.googleapis.com/google.protobuf.StringValue" | "type.googleapis.com/google.protobuf.BytesValue"
-    );
-    match bytes {
-        [] if wrapper => Ok(bytes),
-        // One short field 1.
-        [0x0a, len, text @ ..] if wrapper && *len < 0x80 && usize::from(*len) == text.len() => Ok(text),
-        _ => Err(Missing::NotSupported(format!(
-            "a property with type `{}` by way of the filter state",
-            show(url.as_bytes())
-        ))),
+/// The type of a property that holds a flat buffer.
+pub(super) const FLAT_BUFFER: &str = "flat buffer";
+
+/// A message as the value that it stands for: 3 when it is none of its type, or of a type that Envoy does not have.
+fn unpack(bytes: &[u8], url: &str) -> Result<PropertyValue, Missing> {
+    match wellknown::unpack(url, bytes) {
+        Ok(value) => Ok(value),
+        Err(NoValue::Broken) if url != FLAT_BUFFER => Err(Status::SerializationFailure.into()),
+        Err(_) => {
+            Err(Missing::NotSupported(format!("what is in a property of type `{}`", show(url.as_bytes()))))
+        }
     }
 }
 

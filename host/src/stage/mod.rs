@@ -17,7 +17,7 @@ pub use spec::FilterSpec;
 pub(crate) use crew::Crew;
 pub(crate) use desk::{Action, At, Context, Desk, Plugin};
 pub(crate) use life::Slot;
-pub(crate) use property::{property, view};
+pub(crate) use property::{Asked, property, view};
 
 use crate::Engine;
 use crate::chain::Play;

@@ -4,6 +4,7 @@ use super::{Context, Desk};
 use crate::chain::RESPONSE_HEADERS;
 use crate::properties::{Missing, View, find, lookup};
 use std::borrow::Cow;
+use std::sync::OnceLock;
 use tamis_abi::Status;
 use tamis_traffic::Headers;
 use tamis_traffic::select::{Found, Lookup};
@@ -63,9 +64,25 @@ pub(crate) fn view(desk: &Desk, at: Context) -> Option<View<'_>> {
     })
 }
 
-impl Lookup for View<'_> {
+/// What a context sees, for one evaluation of an expression.
+pub(crate) struct Asked<'a> {
+    view: View<'a>,
+    /// The first thing that was asked for and that this host does not have.
+    pub(crate) beyond: OnceLock<String>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(view: View<'a>) -> Self {
+        Self { view, beyond: OnceLock::new() }
+    }
+}
+
+impl Lookup for Asked<'_> {
     fn lookup(&self, path: &[&str]) -> Found<'_> {
-        find(path, self)
+        find(path, &self.view).unwrap_or_else(|what| {
+            let _ = self.beyond.set(what);
+            Found::Missing
+        })
     }
 }
 

@@ -133,7 +133,7 @@ fn envoy_2_12_a_stack_without_end_traps() {
 fn what_the_host_lacks_ends_the_playback_by_name_and_the_next_one_goes_on() {
     let body = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
         (if (i32.eqz (call $get_ (i32.const 0) 'x-trap' (i32.const 0) (i32.const 4)))
-          (then (call $foreign 'expr_create' 'google.protobuf.Struct{}')))
+          (then (call $foreign 'expr_create' 'envoy.config.core.v3.Node{}')))
         (i32.const 0))"#;
     let mut stage = stage(body);
     let playback = play(&mut stage, &bomb());

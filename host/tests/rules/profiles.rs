@@ -156,7 +156,7 @@ fn envoy_2_10_an_expression_lives_until_it_is_deleted() {
 fn envoy_2_10_an_expression_that_this_host_cannot_have_ends_the_playback_by_name() {
     let loops = (0..5).fold("true".to_owned(), |inner, n| format!("[1].all(x{n},{inner})"));
     for (expression, kind, name) in [
-        ("google.protobuf.Struct{}", "not-supported", "makes a message"),
+        ("envoy.config.core.v3.Node{}", "not-supported", "makes a message"),
         (loops.as_str(), "out-of-fuel", "loops"),
     ] {
         let playback = asks("envoy-1.40", &format!("(call $foreign 'expr_create' '{expression}')"));

@@ -24,6 +24,7 @@ pub mod select;
 mod slot;
 mod tally;
 mod verdict;
+pub mod wellknown;
 pub mod write;
 
 pub use compare::{compare, compare_into, compare_playbacks};

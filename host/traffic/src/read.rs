@@ -26,7 +26,7 @@ mod streams;
 mod tap_binary;
 mod tap_json;
 mod tap_pb;
-mod wire;
+pub(crate) mod wire;
 mod wrap;
 
 use crate::{Exchange, Place, Side, Skip, Tally};

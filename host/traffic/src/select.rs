@@ -5,6 +5,7 @@ mod error;
 mod flags;
 mod free;
 mod headers;
+mod make;
 mod message;
 mod names;
 mod nearest;

@@ -2,7 +2,7 @@
 
 use super::{Answer, Stop, unsupported};
 use crate::properties::encode;
-use crate::stage::{Desk, view};
+use crate::stage::{Asked, Desk, view};
 use crate::vm::Broke;
 use tamis_abi::Status;
 use tamis_traffic::FaultKind;
@@ -41,7 +41,9 @@ pub(super) fn create(desk: &mut Desk, text: &[u8]) -> Answer<Vec<u8>> {
             expressions.push(None);
             Err(Status::BadArgument.into())
         }
-        Err(ExpressionError::Message) => Err(unsupported::end("an expression that makes a message")),
+        Err(ExpressionError::Message) => {
+            Err(unsupported::end("an expression that makes a message of this type"))
+        }
         Err(ExpressionError::TooCostly) => {
             let text = "an expression with so many loops inside each other may never end; Envoy stops it after some steps";
             Err(Stop::End(Broke::new(FaultKind::OutOfFuel, text)))
@@ -57,8 +59,12 @@ pub(super) fn evaluate(desk: &mut Desk, token: &[u8]) -> Answer<Vec<u8>> {
     desk.manage_response();
     let plugin = desk.plugins.get(at.filter).ok_or(Status::NotFound)?;
     let expression = plugin.expressions.get(token).and_then(Option::as_ref).ok_or(Status::NotFound)?;
-    let view = view(desk, at).ok_or(Status::NotFound)?;
-    let value = expression.evaluate(&view).ok_or(Stop::Tell(Status::InternalFailure))?;
+    let asked = Asked::new(view(desk, at).ok_or(Status::NotFound)?);
+    let value = expression.evaluate(&asked);
+    if let Some(what) = asked.beyond.get() {
+        return Err(unsupported::end(what));
+    }
+    let value = value.ok_or(Stop::Tell(Status::InternalFailure))?;
     Ok(encode(&value, false)?)
 }
 

@@ -2,11 +2,11 @@
 
 /// The bytes are no protobuf message of the expected kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// A varint or a fixed number.
     Number(u64),
     /// Bytes, text or a message.
@@ -15,7 +15,7 @@ pub(super) enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// The bytes; a number is malformed.
-    pub(super) fn bytes(self) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn bytes(self) -> Result<&'a [u8], Malformed> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
             Self::Number(_) => Err(Malformed),
@@ -23,7 +23,7 @@ impl<'a> Value<'a> {
     }
 
     /// The number; bytes are malformed.
-    pub(super) fn number(self) -> Result<u64, Malformed> {
+    pub(crate) fn number(self) -> Result<u64, Malformed> {
         match self {
             Self::Number(number) => Ok(number),
             Self::Bytes(_) => Err(Malformed),
@@ -32,19 +32,19 @@ impl<'a> Value<'a> {
 }
 
 /// Goes through the fields of one message, in the order of the wire.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
     /// The fields of `message`.
-    pub(super) fn of(message: &'a [u8]) -> Self {
+    pub(crate) fn of(message: &'a [u8]) -> Self {
         Self { rest: message }
     }
 
     /// The next field's number and value; none at the end.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, Malformed> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The varint at the start of `bytes` and its length; none when it is cut or longer than ten bytes.
-pub(super) fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
+pub(crate) fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0_u64;
     for (i, byte) in bytes.iter().take(10).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * i);

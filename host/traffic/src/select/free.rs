@@ -202,7 +202,7 @@ pub(super) fn boxed(value: PropertyValue) -> Box<dyn Val> {
 }
 
 /// None for what has no bytes. Maps come in order of their keys: the library has none.
-fn plain(value: &dyn Val) -> Option<PropertyValue> {
+pub(super) fn plain(value: &dyn Val) -> Option<PropertyValue> {
     if let Some(map) = value.downcast_ref::<CelMap>() {
         let mut entries = Vec::new();
         for (key, value) in map.inner() {
@@ -227,6 +227,7 @@ fn plain(value: &dyn Val) -> Option<PropertyValue> {
         Value::String(text) if value.downcast_ref::<CelString>().is_some() => {
             PropertyValue::Text(Arc::unwrap_or_clone(text))
         }
+        Value::Null => PropertyValue::Null,
         Value::Bool(value) => PropertyValue::Bool(value),
         Value::Int(value) => PropertyValue::Int(value),
         Value::UInt(value) => PropertyValue::Uint(value),

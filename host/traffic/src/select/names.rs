@@ -2,6 +2,7 @@
 
 use super::attributes::{self, ATTRIBUTES, Kind};
 use super::{MAX_DEPTH, MAX_LENGTH, MAX_LOOPS, WhereErrorKind, nearest};
+use crate::wellknown::{self, NoValue};
 use cel::IdedExpr;
 use cel::common::ast::{EntryExpr, Expr, SourceInfo};
 
@@ -126,7 +127,26 @@ impl<'a> Walk<'a> {
                 self.bound.truncate(outer);
                 Ok(())
             }
-            Expr::Struct(_) => Err((self.offset(node.id), WhereErrorKind::Message)),
+            Expr::Struct(message) => {
+                let offset = self.offset(node.id);
+                if !self.free {
+                    return Err((offset, WhereErrorKind::Message));
+                }
+                // As a function that nobody knows: Envoy finds both out at the same time.
+                let unknown =
+                    |name: &str| WhereErrorKind::UnknownFunction { name: name.to_owned(), nearest: None };
+                let name = message.type_name.trim_start_matches('.');
+                let Some(fields) = wellknown::fields_of(name) else {
+                    let own = wellknown::unknown(name) == NoValue::Unknown;
+                    return Err((offset, if own { WhereErrorKind::Message } else { unknown(name) }));
+                };
+                message.entries.iter().try_for_each(|entry| match &entry.expr {
+                    EntryExpr::StructField(field) if fields.contains(&field.field.as_str()) => {
+                        self.expression(&field.value, depth)
+                    }
+                    _ => Err((offset, unknown(name))),
+                })
+            }
         }
     }
 

@@ -20,7 +20,7 @@ static PATTERN_TYPE: Type = Type::new_unspecified_type("pattern");
 #[derive(Debug, Clone)]
 pub(super) struct Pattern(Regex);
 
-/// The standard library, and `matches` with a compiled pattern.
+/// The standard library, `matches` with a compiled pattern, and messages.
 pub(super) fn env() -> Env {
     let mut env = Env::stdlib();
     // They can only fail when declared twice: the type is ours alone.
@@ -28,6 +28,7 @@ pub(super) fn env() -> Env {
     let _ = env.add_overload("matches", "matches_pattern", args, matches);
     let args = vec![PATTERN_TYPE.to_owned()];
     let _ = env.add_member_overload("matches", "string_matches_pattern", STRING_TYPE, args, matches);
+    super::make::add_to(&mut env);
     env
 }
 
@@ -95,7 +96,13 @@ pub(super) fn take(
             EntryExpr::StructField(field) => take(&mut field.value, source, patterns, lenient),
         }),
         Expr::Select(select) => take(&mut select.operand, source, patterns, lenient),
-        Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => Ok(()),
+        Expr::Struct(message) => {
+            let mut call = super::make::call(node.id, message);
+            call.args.iter_mut().try_for_each(|part| take(part, source, patterns, lenient))?;
+            node.expr = Expr::Call(call);
+            Ok(())
+        }
+        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => Ok(()),
     }
 }
 

@@ -176,8 +176,27 @@ pub struct Step {
     pub script: BTreeMap<String, String>,
     /// What the upstream answers.
     pub answer: Answer,
+    /// Frames of metadata between the pieces of the body. Both peers speak HTTP/2 then.
+    pub metadata: Vec<Frame>,
     /// The client goes away before it has its answer. The same for all exchanges of a row.
     pub leaves: Option<Leaves>,
+}
+
+/// A frame of HTTP/2 metadata.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Frame {
+    /// How many pieces of the body go before it.
+    pub after: u32,
+    /// What it says.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Row {
+    /// Peers speak HTTP/2 with frames of metadata, and what they see is not looked at.
+    pub fn has_metadata(&self) -> bool {
+        self.exchanges.iter().any(|step| !step.metadata.is_empty() || !step.answer.metadata.is_empty())
+    }
 }
 
 impl Step {
@@ -244,6 +263,8 @@ pub struct Answer {
     pub end: End,
     /// The answer to a gRPC call or stream, in place of status, headers and body.
     pub grpc: Option<Grpc>,
+    /// Frames of metadata between the pieces of the body.
+    pub metadata: Vec<Frame>,
 }
 
 /// An answer in the terms of gRPC.
@@ -283,6 +304,7 @@ impl Default for Answer {
             between: 30,
             end: End::default(),
             grpc: None,
+            metadata: Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use std::time::Duration;
 use tamis_host::{Engine, EngineOptions, Module};
 use tamis_tests::artifact::{self, PLAIN};
-use tamis_tests::engine::play_on_host;
+use tamis_tests::engine::{Referee, play_on_host};
 use tamis_tests::envoy::{self, Envoy};
 use tamis_tests::peer::{Upstream, exchange};
 use tamis_tests::row::{Row, Step};
@@ -107,6 +107,28 @@ fn envoy_2_4_after_a_close_in_response_trailers_envoy_calls_deleted_contexts() -
     let seen = play_on_host(&engine, &guest, "a", &row)?;
     assert_eq!(seen.faults, ["would-crash-envoy"]);
     assert!(!seen.log.iter().any(|line| line.starts_with("a/") && line.contains(" rst")), "{:?}", seen.log);
+    Ok(())
+}
+
+#[test]
+fn envoy_2_2_after_a_reply_in_response_metadata_envoy_calls_deleted_contexts() -> Result<()> {
+    let wasm = artifact::module("tamis-guest", PLAIN)?;
+    let engine = Engine::new(&EngineOptions::default())?;
+    let guest = Module::load(&engine, &std::fs::read(&wasm)?)?;
+    for what in ["reply 403 x - -", "close 0"] {
+        let row: Row = serde_saphyr::from_str(&format!(
+            "{{ says: x, chain: [{{ name: a }}, {{ name: b, script: 'rsm: {what}' }}], exchanges: [{{ http2: true, answer: \
+             {{ body: [one, two], metadata: [{{ after: 1, fields: [[k, v]] }}] }} }}] }}",
+        ))?;
+        let mut envoy = Referee::start(&[("m".into(), row.clone())], &wasm)?;
+        // Memory that is gone is used: mostly that ends the process.
+        let seen = envoy.play("m", &row)?;
+        let at = |end: &str| seen.log.iter().rposition(|line| line.starts_with("a/") && line.ends_with(end));
+        let called = at(" delete").zip(at(" eos=1")).is_some_and(|(delete, body)| delete < body);
+        assert!(called || envoy.play("m", &row).is_err(), "{what}: {:?}", seen.log);
+        let seen = play_on_host(&engine, &guest, "m", &row)?;
+        assert_eq!(seen.faults, ["would-crash-envoy"], "{what}");
+    }
     Ok(())
 }
 

@@ -271,7 +271,7 @@ mod tests {
             bytes: bytes.into(),
             chunks: chunks.into(),
             truncated,
-            length: None,
+            ..Body::default()
         };
         assert_eq!(pieces(&body(b"", &[], false)), None);
         assert_eq!(pieces(&body(b"", &[], true)), Some(vec![]));

@@ -78,11 +78,13 @@ pub(super) fn beside_close(desk: &mut Desk, filter: usize) {
     }
 }
 
-/// In log, done and delete of a stream this crashes Envoy (docs/envoy.md 2.4, 2.5): then it is a fault and not done.
+/// In log, done, delete and response metadata of a stream this crashes Envoy (docs/envoy.md 2.4, 2.5): then it is a fault and not done.
 pub(super) fn at_the_end(desk: &mut Desk, what: &str) -> bool {
-    let ends = matches!(desk.at.phase, "proxy_on_log" | "proxy_on_done" | "proxy_on_delete");
+    let phase = desk.at.phase;
+    let ends =
+        matches!(phase, "proxy_on_log" | "proxy_on_done" | "proxy_on_delete" | "proxy_on_response_metadata");
     if ends {
-        let text = format!("{what} at the end of a stream crashes Envoy");
+        let text = format!("{what} in `{phase}` crashes Envoy");
         desk.keep(text.len());
         desk.fault(FaultKind::WouldCrash, Some(desk.at.effective.filter), text);
     }

@@ -100,6 +100,7 @@ impl Play<'_> {
             && (!body.bytes.is_empty()
                 || !body.chunks.is_empty()
                 || body.truncated
+                || !body.metadata.is_empty()
                 || body.length.is_some_and(|l| l > 0))
     }
 
@@ -113,6 +114,8 @@ impl Play<'_> {
         let eos = !has_body && trailers.is_none();
         self.desk.stream.lanes[d].ended = eos;
         self.headers(dir, 0, eos);
+        let mut next = 0;
+        self.metadata_behind(dir, message, 0, &mut next);
         if has_body {
             // A list of pieces that does not fit the bytes is read as one piece.
             let sum: u64 = body.chunks.iter().map(|c| u64::from(*c)).sum();
@@ -128,9 +131,12 @@ impl Play<'_> {
                 let last = index + 1 == chunks.len();
                 let (piece, more) = rest.split_at((*len as usize).min(rest.len()));
                 rest = more;
-                let eos = last && trailers.is_none() && (http2 || (first && piece.is_empty()));
+                // A frame behind the last piece means that it was not the end.
+                let alone = body.metadata.last().is_none_or(|frame| frame.after as usize <= index);
+                let eos = last && trailers.is_none() && ((http2 && alone) || (first && piece.is_empty()));
                 self.piece(dir, piece, eos);
                 first = false;
+                self.metadata_behind(dir, message, index + 1, &mut next);
             }
             if trailers.is_none() && !self.desk.stream.lanes[d].ended {
                 self.piece(dir, &[], true);

@@ -188,6 +188,23 @@ impl Play<'_> {
         pass
     }
 
+    /// No map shows what the frame says, and what the callback returns does not count.
+    pub(super) fn enter_metadata(&mut self, dir: Dir, filter: usize, names: u32) {
+        let Some(context) = self.context(dir, filter) else { return };
+        let ran = match dir {
+            Dir::Request => self.call(context, "proxy_on_request_metadata", |vm, desk, used| {
+                vm.run(desk, |c| &c.on_request_metadata, (context.id, names), used)
+            }),
+            Dir::Response => self.call(context, "proxy_on_response_metadata", |vm, desk, used| {
+                vm.run(desk, |c| &c.on_response_metadata, (context.id, names), used)
+            }),
+        };
+        if ran.is_err() {
+            return self.dead_phase(filter, true);
+        }
+        self.drain(Inside::Nothing);
+    }
+
     pub(super) fn enter_trailers(&mut self, dir: Dir, filter: usize) -> Pass {
         let Some(context) = self.context(dir, filter) else { return Pass::Go };
         let stream = &mut self.desk.stream;

@@ -15,11 +15,20 @@ impl Play<'_> {
             }
             let side = &mut self.desk.stream.seats[filter].sides[dir as usize];
             side.entered = true;
-            if gate != Gate::Open {
+            if gate == Gate::Open {
+                side.headers_continued = true;
+            } else {
                 side.gate = gate;
+            }
+            if !gate.all() && !self.desk.stream.lanes[dir as usize].metadata.is_empty() {
+                self.waiting_metadata(dir, position);
+                if self.cut(dir) {
+                    return;
+                }
+            }
+            if gate != Gate::Open {
                 return;
             }
-            side.headers_continued = true;
         }
         self.headers_out(dir, eos);
     }
@@ -139,6 +148,9 @@ impl Play<'_> {
             let stream = &self.desk.stream;
             let eos = stream.lanes[d].ended && !stream.lanes[d].holds && !stream.maps[trailers].present;
             self.headers(dir, position + 1, eos);
+        }
+        if !self.desk.stream.lanes[d].metadata.is_empty() {
+            self.waiting_metadata(dir, position);
         }
         // Trailers that a filter makes of what was held go on from there.
         let came = self.desk.stream.maps[trailers].present;

@@ -11,6 +11,7 @@ mod finish;
 mod lane;
 mod leave;
 mod managed;
+mod metadata;
 mod out;
 mod reply;
 mod stream;

@@ -146,6 +146,8 @@ pub(crate) struct Lane {
     pub(crate) headers_out: bool,
     /// All of it left at the far end.
     pub(crate) done: bool,
+    /// Frames of metadata that wait, each with the position that it waits at and how many names it has.
+    pub(crate) metadata: Vec<(usize, u32)>,
     /// Some filter changed the body.
     pub(crate) body_changed: bool,
     /// Body bytes that came in, for `request.size` and `response.size`.
@@ -158,6 +160,7 @@ impl Lane {
     fn clear(&mut self) {
         self.piece.clear();
         self.held.clear();
+        self.metadata.clear();
         (self.holds, self.ended, self.aborted, self.headers_out, self.done) =
             (false, false, false, false, false);
         (self.body_changed, self.bytes_in, self.bytes_out) = (false, 0, 0);

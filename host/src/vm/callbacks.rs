@@ -49,10 +49,12 @@ callbacks! {
     on_request_headers_0_1_0 = "proxy_on_request_headers", (u32, u32) -> u32;
     on_request_body = "proxy_on_request_body", (u32, u32, u32) -> u32;
     on_request_trailers = "proxy_on_request_trailers", (u32, u32) -> u32;
+    on_request_metadata = "proxy_on_request_metadata", (u32, u32) -> u32;
     on_response_headers = "proxy_on_response_headers", (u32, u32, u32) -> u32;
     on_response_headers_0_1_0 = "proxy_on_response_headers", (u32, u32) -> u32;
     on_response_body = "proxy_on_response_body", (u32, u32, u32) -> u32;
     on_response_trailers = "proxy_on_response_trailers", (u32, u32) -> u32;
+    on_response_metadata = "proxy_on_response_metadata", (u32, u32) -> u32;
     on_new_connection = "proxy_on_new_connection", (u32) -> u32;
     on_downstream_data = "proxy_on_downstream_data", (u32, u32, u32) -> u32;
     on_upstream_data = "proxy_on_upstream_data", (u32, u32, u32) -> u32;

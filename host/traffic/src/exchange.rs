@@ -134,6 +134,25 @@ pub struct Body {
     pub truncated: bool,
     /// The real length in bytes, when something (content-length, a log's byte count) says it.
     pub length: Option<u64>,
+    /// Frames of HTTP/2 metadata between the pieces, in order.
+    pub metadata: Vec<Metadata>,
+}
+
+/// A frame of HTTP/2 metadata (type 0x4d, an extension that Envoy has with `allow_metadata`).
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Metadata {
+    /// How many pieces of the body came before it.
+    pub after: u32,
+    /// What it says.
+    pub fields: Headers,
+}
+
+impl Metadata {
+    /// How many names it has: Envoy keeps one value of each.
+    pub fn names(&self) -> u32 {
+        let fresh = |at: usize, name: &[u8]| self.fields.names().take(at).all(|known| known != name);
+        self.fields.names().enumerate().filter(|(at, name)| fresh(*at, name)).count() as u32
+    }
 }
 
 impl Blank for Body {
@@ -142,6 +161,7 @@ impl Blank for Body {
         self.chunks.clear();
         self.truncated = false;
         self.length = None;
+        self.metadata.clear();
     }
 }
 
@@ -157,6 +177,7 @@ impl Clone for Body {
         self.chunks.clone_from(&from.chunks);
         self.truncated = from.truncated;
         self.length = from.length;
+        self.metadata.clone_from(&from.metadata);
     }
 }
 

@@ -30,7 +30,9 @@ pub mod write;
 pub use compare::{compare, compare_into, compare_playbacks};
 pub use connection::{Connection, Event, Party};
 pub use encode::http_date;
-pub use exchange::{Attributes, Body, Exchange, Gap, Message, Peer, Place, Protocol, Provenance, Side};
+pub use exchange::{
+    Attributes, Body, Exchange, Gap, Message, Metadata, Peer, Place, Protocol, Provenance, Side,
+};
 pub use grpc::{GrpcEnd, GrpcMessage, GrpcReply, GrpcStatus};
 pub use headers::Headers;
 pub use playback::{

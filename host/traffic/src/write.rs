@@ -2,7 +2,7 @@
 
 use crate::encode::{base64, rfc3339};
 use crate::own::{self, GAPS, PARTIES, PROTOCOLS, PROVENANCES, SIDES, VERSION};
-use crate::{Attributes, Body, Event, Exchange, Headers, Message, Peer};
+use crate::{Attributes, Body, Event, Exchange, Headers, Message, Metadata, Peer};
 use serde::Serialize;
 use serde::ser::{SerializeSeq as _, Serializer};
 use std::io::{self, Write};
@@ -118,8 +118,16 @@ struct MessageOut<'a> {
     truncated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     length: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metadata: Vec<MetadataOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trailers: Option<Fields<'a>>,
+}
+
+#[derive(Serialize)]
+struct MetadataOut<'a> {
+    after: u32,
+    fields: Fields<'a>,
 }
 
 struct Fields<'a>(&'a Headers);
@@ -206,13 +214,15 @@ impl<'a> AttributesOut<'a> {
 
 impl<'a> MessageOut<'a> {
     fn of(message: &'a Message) -> Self {
-        let Body { bytes, chunks, truncated, length } = &message.body;
+        let Body { bytes, chunks, truncated, length, metadata } = &message.body;
+        let frame = |frame: &'a Metadata| MetadataOut { after: frame.after, fields: Fields(&frame.fields) };
         Self {
             headers: Fields(&message.headers),
             body: Bytes(bytes),
             chunks,
             truncated: *truncated,
             length: *length,
+            metadata: metadata.iter().map(frame).collect(),
             trailers: message.trailers.get().map(Fields),
         }
     }

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tamis_traffic::write::JsonLines;
 use tamis_traffic::{
-    Attributes, Body, Event, Exchange, Gap, Headers, Message, Party, Peer, Place, Protocol, Provenance, Side,
-    Skip, Slot, schema,
+    Attributes, Body, Event, Exchange, Gap, Headers, Message, Metadata, Party, Peer, Place, Protocol,
+    Provenance, Side, Skip, Slot, schema,
 };
 
 fn write(all: &[Exchange]) -> Vec<u8> {
@@ -122,13 +122,19 @@ fn headers() -> impl Strategy<Value = Headers> {
 }
 
 fn message() -> impl Strategy<Value = Message> {
-    let body =
-        (vec(bytes(), 0..4), any::<(bool, Option<u64>)>()).prop_map(|(pieces, (truncated, length))| Body {
+    let body = (vec(bytes(), 0..4), any::<(bool, Option<u64>)>(), vec(headers(), 0..3)).prop_map(
+        |(pieces, known, metadata)| Body {
             chunks: pieces.iter().map(|p| p.len() as u32).collect(),
             bytes: pieces.concat(),
-            truncated,
-            length,
-        });
+            truncated: known.0,
+            length: known.1,
+            metadata: metadata
+                .into_iter()
+                .zip(0..)
+                .map(|(fields, n)| Metadata { after: n.min(1), fields })
+                .collect(),
+        },
+    );
     (headers(), body, proptest::option::of(headers())).prop_map(|(headers, body, trailers)| Message {
         headers,
         body,

@@ -2,14 +2,14 @@
 
 use super::{Observed, VM_PREFIX, real::configuration};
 use crate::peer::{BETWEEN, CUT, LEFT, PAUSE, Seen};
-use crate::row::{self, Act, End, Filter, Grpc, Leaves, Piece, Policy, Row, Step};
+use crate::row::{self, Act, End, Filter, Frame, Grpc, Leaves, Piece, Policy, Row, Step};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tamis_host::{Answer, Answers, Engine, FailurePolicy, FilterSpec, Module, Profile, Stage};
 use tamis_traffic::{
     Attributes, Body, Callout, Connection, Event, Exchange, GrpcEnd, GrpcMessage, GrpcReply, GrpcStatus,
-    Headers, Log, LogLevel, Message, Outcome, Party, Peer, Playback, Protocol, Side, Slot, message,
+    Headers, Log, LogLevel, Message, Metadata, Outcome, Party, Peer, Playback, Protocol, Side, Slot, message,
 };
 
 /// When an exchange begins, and how long it takes, nanoseconds: the rows do not compare them.
@@ -75,6 +75,9 @@ pub fn play(engine: &Engine, guest: &Module, name: &str, row: &Row) -> Result<Ob
         seen.client.push(end(playback.reply.get().unwrap_or(&Message::default())));
     }
     pass(&mut stage, row.afterwards, &mut playback, &mut seen);
+    if row.has_metadata() {
+        (seen.upstream, seen.client) = (Vec::new(), Vec::new());
+    }
     Ok(seen)
 }
 
@@ -139,13 +142,13 @@ fn exchange(name: &str, row: &Row, step: &Step) -> Exchange {
     headers.push(b"x-forwarded-proto", b"http");
     let request = Message {
         headers,
-        body: body(&step.body, step.chunked && !step.http2 && step.trailers.is_empty()),
+        body: body(&step.body, step.chunked && !step.http2 && step.trailers.is_empty(), &step.metadata),
         trailers: request_trailers(step),
     };
     let response = match step.answer.end {
         End::Complete => {
             let mut message = message(&step.answer);
-            if row.upstream_http2 {
+            if row.upstream_http2 || row.has_metadata() {
                 // No body with its length in front.
                 message.headers.remove(b"content-length");
             } else if step.http2 && !message.body.bytes.is_empty() && message.trailers.is_none() {
@@ -204,7 +207,7 @@ fn message(answer: &row::Answer) -> Message {
     headers.extend(answer.all_headers());
     Message {
         headers,
-        body: body(&answer.body, answer.chunked && answer.trailers.is_empty()),
+        body: body(&answer.body, answer.chunked && answer.trailers.is_empty(), &answer.metadata),
         trailers: trailers(&answer.trailers),
     }
 }
@@ -216,7 +219,7 @@ fn trailers(fields: &[(String, String)]) -> Slot<Headers> {
 /// A large piece arrives in reads of this size, as off a socket.
 const READ: usize = 16 << 10;
 
-fn body(pieces: &[Piece], ends_alone: bool) -> Body {
+fn body(pieces: &[Piece], ends_alone: bool, metadata: &[Frame]) -> Body {
     let (mut bytes, mut chunks) = (Vec::new(), Vec::new());
     if ends_alone && pieces.is_empty() {
         chunks.push(0);
@@ -226,7 +229,9 @@ fn body(pieces: &[Piece], ends_alone: bool) -> Body {
         bytes.extend(piece);
     }
     let length = Some(bytes.len() as u64);
-    Body { bytes, chunks, truncated: false, length }
+    let frame =
+        |frame: &Frame| Metadata { after: frame.after, fields: frame.fields.iter().cloned().collect() };
+    Body { bytes, chunks, length, metadata: metadata.iter().map(frame).collect(), ..Body::default() }
 }
 
 fn take(playback: &Playback, seen: &mut Observed) {

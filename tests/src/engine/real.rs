@@ -3,6 +3,7 @@
 
 use super::Observed;
 use crate::envoy::{self, Envoy};
+use crate::peer::frames;
 use crate::peer::{CAREFUL, Client, Pace, TcpUpstream, Upstream, connection};
 use crate::proxy::node;
 use crate::row::{Filter, Policy, Row};
@@ -56,15 +57,23 @@ impl Referee {
         let (mut listeners, mut clusters) = (Vec::new(), Vec::new());
         let (mut peers, mut callouts) = (BTreeMap::new(), BTreeMap::new());
         for (name, row) in rows {
+            let frames = row.has_metadata();
             let upstream = match row.upstream_http2 {
+                _ if frames => Upstream::start_frames(pace)?,
                 true => Upstream::start_http2(pace)?,
                 false => Upstream::start_at(pace, Vec::new())?,
             };
             let own = format!("up-{name}");
             let tcp = if row.connections.is_empty() { None } else { Some(TcpUpstream::start()?) };
             let at = tcp.as_ref().map_or(upstream.address(), TcpUpstream::address);
-            let own_cluster = if row.upstream_http2 { envoy::cluster_http2 } else { envoy::cluster };
+            let own_cluster =
+                if row.upstream_http2 || frames { envoy::cluster_http2 } else { envoy::cluster };
             let mut cluster = own_cluster(&own, Some(at));
+            if frames {
+                let options = &mut cluster["typed_extension_protocol_options"];
+                let options = &mut options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+                options["explicit_http_config"]["http2_protocol_options"] = json!({ "allow_metadata": true });
+            }
             for (cluster, answers) in &row.callouts {
                 if callouts.contains_key(cluster) {
                     continue;
@@ -87,6 +96,9 @@ impl Referee {
                     }
                     let hcm = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
                     hcm["stream_idle_timeout"] = json!(format!("{:.3}s", pace.idle.as_secs_f64()));
+                    if frames {
+                        hcm["http2_protocol_options"] = json!({ "allow_metadata": true });
+                    }
                     if pace.keeps {
                         // After a reset Envoy waits for the client to close first.
                         let hcm = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
@@ -122,7 +134,11 @@ impl Referee {
             let from = self.log.len();
             let mut step = step.clone();
             step.script.values_mut().for_each(|script| *script = at_addresses(script, &self.callouts));
-            seen.client.push(self.client.exchange(proxy, &step)?);
+            if row.has_metadata() {
+                frames::exchange(proxy, &step)?;
+            } else {
+                seen.client.push(self.client.exchange(proxy, &step)?);
+            }
             let answered = Instant::now();
             wait_for_end(&self.envoy, &mut self.log, from, row, &self.pace);
             if answered.elapsed() > LATE {
@@ -130,6 +146,9 @@ impl Referee {
                 self.client = Client::new(self.pace);
             }
             let mut got = peers.upstream.take();
+            if row.has_metadata() {
+                got.clear();
+            }
             if self.pace.keeps {
                 // What broke off may come late, in a later exchange.
                 got.retain(|request| request.odd.is_empty());

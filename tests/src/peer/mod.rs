@@ -2,6 +2,7 @@
 //! they saw.
 
 mod client;
+pub(crate) mod frames;
 mod grpc;
 mod http2;
 mod message;

@@ -1,8 +1,8 @@
 //! An upstream that answers as told.
 
-use super::grpc;
 use super::message::{Ended, Limits, Seen, read};
 use super::pace::{CAREFUL, Pace};
+use super::{frames, grpc};
 use crate::row::{Answer, End};
 use anyhow::Result;
 use std::io::{Read, Write};
@@ -36,6 +36,15 @@ impl Plan {
     }
 }
 
+/// What a server speaks.
+#[derive(Clone, Copy)]
+enum Speaks {
+    Http1,
+    Http2,
+    /// HTTP/2 with frames of metadata.
+    Frames,
+}
+
 /// A server on a port of its own. Lives as long as the test's process: its threads only wait.
 pub struct Upstream {
     at: SocketAddr,
@@ -57,7 +66,7 @@ impl Upstream {
     /// As there.
     pub fn start_at(pace: Pace, answers: Vec<Answer>) -> Result<Self> {
         let http2 = answers.iter().any(|a| a.grpc.is_some());
-        Self::serving(pace, answers, http2)
+        Self::serving(pace, answers, if http2 { Speaks::Http2 } else { Speaks::Http1 })
     }
 
     /// One that speaks HTTP/2 whatever it is told to answer.
@@ -65,10 +74,18 @@ impl Upstream {
     /// # Errors
     /// When no port can be had.
     pub fn start_http2(pace: Pace) -> Result<Self> {
-        Self::serving(pace, Vec::new(), true)
+        Self::serving(pace, Vec::new(), Speaks::Http2)
     }
 
-    fn serving(pace: Pace, answers: Vec<Answer>, http2: bool) -> Result<Self> {
+    /// One that sends frames of metadata over HTTP/2, and does not say what it got.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub fn start_frames(pace: Pace) -> Result<Self> {
+        Self::serving(pace, Vec::new(), Speaks::Frames)
+    }
+
+    fn serving(pace: Pace, answers: Vec<Answer>, speaks: Speaks) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let at = listener.local_addr()?;
         let plan = Arc::new(Mutex::new(Plan { answers, ..Plan::default() }));
@@ -76,8 +93,10 @@ impl Upstream {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let plan = Arc::clone(&shared);
-                std::thread::spawn(move || {
-                    if http2 { grpc::serve(stream, &plan) } else { serve(stream, &plan, &pace) }
+                std::thread::spawn(move || match speaks {
+                    Speaks::Http1 => serve(stream, &plan, &pace),
+                    Speaks::Http2 => grpc::serve(stream, &plan),
+                    Speaks::Frames => frames::serve(stream, &plan),
                 });
             }
         });

@@ -187,8 +187,7 @@ pub(crate) fn exchange(protocol: Protocol, script: &str, body: &[&str]) -> Excha
     let pieces = |parts: &[&str]| Body {
         bytes: parts.concat().into_bytes(),
         chunks: parts.iter().map(|p| p.len() as u32).collect(),
-        truncated: false,
-        length: None,
+        ..Body::default()
     };
     let answer =
         headers(&[(":status", "200"), ("date", "Mon, 23 Nov 2026 07:03:32 GMT"), ("x-from", "shop")]);

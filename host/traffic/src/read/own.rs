@@ -98,8 +98,19 @@ struct Message<'a> {
     #[serde(default)]
     truncated: bool,
     length: Option<u64>,
+    #[serde(borrow, default)]
+    metadata: Vec<Metadata<'a>>,
     #[serde(borrow)]
     trailers: Option<Vec<(Bytes<'a>, Bytes<'a>)>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Metadata<'a> {
+    #[serde(default)]
+    after: u32,
+    #[serde(borrow)]
+    fields: Vec<(Bytes<'a>, Bytes<'a>)>,
 }
 
 /// A string, or `{"base64": …}`.
@@ -162,6 +173,18 @@ impl Message<'_> {
         into.body.chunks.extend_from_slice(&self.chunks);
         into.body.truncated = self.truncated;
         into.body.length = self.length;
+        if self.metadata.len() > MAX_FIELDS {
+            return Err(Skip::TooManyHeaders);
+        }
+        for frame in &self.metadata {
+            let last = into.body.metadata.last().map_or(0, |last| last.after);
+            if frame.after < last || frame.after as usize > self.chunks.len().max(1) {
+                return Err(Skip::Malformed);
+            }
+            let mut fields = Headers::new();
+            list(&frame.fields, &mut fields)?;
+            into.body.metadata.push(crate::Metadata { after: frame.after, fields });
+        }
         Ok(())
     }
 }

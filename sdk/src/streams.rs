@@ -17,6 +17,9 @@ use tamis_abi::Action;
 /// was ever taken keeps the size of an exchange and of the filter's future.
 const PLACES: usize = 256;
 
+/// Heaps of spares, a power of two: few VMs have more roots.
+const HEAPS: usize = 8;
+
 /// Where an exchange is.
 struct Place {
     /// Of its stream; 0, which is no stream, in an empty place.
@@ -50,9 +53,12 @@ thread_local! {
     static ROOTS: RefCell<Vec<Rc<RootState>>> = const { RefCell::new(Vec::new()) };
     static STREAMS: [Place; PLACES] = const { [const { Place::new() }; PLACES] };
     static CROWD: RefCell<Ids<Rc<Exchange>>> = const { RefCell::new(Ids::new()) };
-    /// The last exchange that ended, and behind it those before: their memory is for later ones.
-    static SPARES: Cell<Option<Rc<Exchange>>> = const { Cell::new(None) };
+    /// The last exchanges that ended, by the last bits of their roots, and behind each those before: their memory is for
+    /// later ones.
+    static SPARES: [Spare; HEAPS] = const { [const { Cell::new(None) }; HEAPS] };
 }
+
+type Spare = Cell<Option<Rc<Exchange>>>;
 
 /// How new roots make their filter.
 pub(crate) fn set_make(make: Make) {
@@ -63,20 +69,26 @@ fn place<T>(id: u32, f: impl FnOnce(&Place) -> T) -> T {
     STREAMS.with(|places| f(&places[id as usize % PLACES]))
 }
 
+fn spares<T>(root: u32, f: impl FnOnce(&Spare) -> T) -> T {
+    SPARES.with(|heaps| f(&heaps[root as usize % HEAPS]))
+}
+
 /// The host has a new context: a root when `parent` is 0, else a stream of that root. One of an unknown root
 /// stays unknown, and its exchange passes.
 pub(crate) fn create(id: u32, parent: u32) {
-    let is_done = place(id, |place| {
-        let Some(spare) = SPARES.take() else { return false };
-        let fits = spare.home() == parent && place.id.get() == 0;
-        if fits {
-            SPARES.with(|spares| fill(spares, spare.next.take()));
-            spare.begin(id);
-            place.take_in(id, spare);
-        } else {
-            SPARES.with(|spares| fill(spares, Some(spare)));
-        }
-        fits
+    let is_done = spares(parent, |spares| {
+        let Some(spare) = spares.take() else { return false };
+        place(id, |place| {
+            let fits = spare.home() == parent && place.id.get() == 0;
+            if fits {
+                fill(spares, spare.next.take());
+                spare.begin(id);
+                place.take_in(id, spare);
+            } else {
+                fill(spares, Some(spare));
+            }
+            fits
+        })
     });
     if !is_done {
         create_first(id, parent);
@@ -113,17 +125,19 @@ pub(crate) fn open(id: u32, root: &RootState) {
 
 /// The first spare of this root, wherever it is among them.
 fn take_spare(root: u32) -> Option<Rc<Exchange>> {
-    let (mut found, mut others) = (None, None::<Rc<Exchange>>);
-    while let Some(spare) = SPARES.take() {
-        SPARES.set(spare.next.take());
-        if found.is_none() && spare.home() == root {
-            found = Some(spare);
-        } else {
-            spare.next.set(others.replace(spare.clone()));
+    spares(root, |spares| {
+        let (mut found, mut others) = (None, None::<Rc<Exchange>>);
+        while let Some(spare) = spares.take() {
+            spares.set(spare.next.take());
+            if found.is_none() && spare.home() == root {
+                found = Some(spare);
+            } else {
+                spare.next.set(others.replace(spare.clone()));
+            }
         }
-    }
-    SPARES.set(others);
-    found
+        spares.set(others);
+        found
+    })
 }
 
 /// The root with this id.
@@ -183,8 +197,10 @@ pub(crate) fn done(id: u32) {
         place.id.set(0);
         // Nobody can know then that it was another one.
         if is_fit && Rc::strong_count(&exchange) == 1 {
-            fill(&exchange.next, SPARES.take());
-            SPARES.with(|spares| fill(spares, Some(exchange)));
+            spares(exchange.home(), |spares| {
+                fill(&exchange.next, spares.take());
+                fill(spares, Some(exchange));
+            });
         }
         Some(())
     });
@@ -257,22 +273,24 @@ mod tests {
     fn exchanges_whose_places_are_taken_are_found() {
         set_make(|_, _| Err(crate::Error::msg("none")));
         create(1, 0);
-        create(2, 0);
+        create(1 + HEAPS as u32, 0);
         let ids: Vec<u32> =
-            (0..4).flat_map(|turn| (0..10).map(move |at| 3 + at + turn * PLACES as u32)).collect();
-        ids.iter().for_each(|id| create(*id, 1 + id % 2));
+            (0..4).flat_map(|turn| (0..10).map(move |at| 30 + at + turn * PLACES as u32)).collect();
+        let home_of = |id: u32| 1 + id % 2 * HEAPS as u32;
+        ids.iter().for_each(|id| create(*id, home_of(*id)));
         let all: std::collections::BTreeSet<_> = ids.iter().map(|id| of(*id)).collect();
         assert_eq!(all.len(), ids.len(), "each has its own");
         for (at, id) in ids.iter().enumerate() {
-            assert_eq!(home(*id), Some(1 + id % 2));
+            assert_eq!(home(*id), Some(home_of(*id)));
             done(*id);
             assert!(of(*id).is_none());
             assert!(ids[at + 1..].iter().all(|other| of(*other).is_some()), "after {id}");
         }
         // The spares of one root are found behind those of the other.
-        create(2000, 2);
-        create(2001, 1);
-        assert!(all.contains(&of(2000)) && all.contains(&of(2001)));
-        assert_eq!((home(2000), home(2001)), (Some(2), Some(1)));
+        create(2000, 1);
+        create(2001, 1 + HEAPS as u32);
+        create(2002, 1);
+        assert!([2000, 2001, 2002].iter().all(|id| all.contains(&of(*id))));
+        assert_eq!((home(2000), home(2001)), (Some(1), Some(1 + HEAPS as u32)));
     }
 }

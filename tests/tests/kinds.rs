@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tamis_cli::build::link;
 use tamis_host::{Engine, EngineOptions, FilterSpec, Module, Stage};
 use tamis_tests::artifact::{self, WASI};
 use tamis_tests::envoy::{self, Envoy};
@@ -47,6 +48,47 @@ fn a_module_exports_what_its_kinds_need() -> Result<()> {
             "upstream_data",
         ]
     );
+    Ok(())
+}
+
+/// What a module asks of a host, without `proxy_`.
+fn imports(wasm: &[u8]) -> Result<Vec<String>> {
+    let facts = tamis_host::inspect(wasm)?;
+    let names = facts.imports.iter().map(|i| i.name.strip_prefix("proxy_").unwrap_or(&i.name).to_owned());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Every function that a module imports is one that a reader of it has to think about.
+#[test]
+fn a_module_imports_what_its_filter_can_use() -> Result<()> {
+    let template = link(&std::fs::read(artifact::template()?)?)?.wasm;
+    assert_eq!(
+        imports(&template)?,
+        [
+            "continue_stream",
+            "define_metric",
+            "get_buffer_bytes",
+            "get_header_map_pairs",
+            "get_log_level",
+            "increment_metric",
+            "log",
+            "remove_header_map_value",
+            "replace_header_map_value",
+            "send_local_response",
+            "set_effective_context",
+        ]
+    );
+    // What only connections, roots that end late, and the crate's own ways ask for.
+    let elsewhere =
+        ["close_stream", "done", "get_header_map_value", "set_header_map_pairs", "get_configuration"];
+    for name in ["header-routing", "auth", "rate-limit", PACKAGE] {
+        let all = imports(&std::fs::read(artifact::shipped(name, WASI)?)?)?;
+        for import in elsewhere.iter().skip(usize::from(name == PACKAGE)) {
+            assert!(!all.iter().any(|known| known == import), "{name}: {import} of {all:?}");
+        }
+    }
     Ok(())
 }
 

@@ -458,8 +458,10 @@ fn connect() -> Option<Connect> {
     CONNECT.take()
 }
 
-/// Its filter is one for connections.
-fn connects() {
+/// Its filter is one for connections. As long as the crate's dispatcher is there, see [`doors`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn tamis_connects() {
     CONNECT.set(Some(|id| Box::new(Stream { id })));
 }
 

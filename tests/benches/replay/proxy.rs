@@ -1,5 +1,4 @@
-//! A replay against a real Envoy under load, with the same module: the header template as it ships. And what that one
-//! adds to a request there, against the same job on the bare crate.
+//! A replay against a real Envoy under load, with the same module: the header template as it ships.
 //!
 //! All by CPU time, interleaved, since requests per second say as much of the machine as of the proxy. Envoy
 //! answers by itself, on one worker; the load generator is `wrk`.
@@ -28,70 +27,37 @@ pub(crate) fn template() -> Result<Guest> {
     Ok(Guest { name: "header template", wasm, config, changes: 2, promised: false })
 }
 
-/// Prints all sides and gives the ratio of CPU time: a request's in Envoy to a replayed exchange's.
-///
-/// What the template adds to a request, and what the same job on the bare crate adds, are printed alone: both are a few
-/// microseconds, and on a busy machine their ratio moves from run to run by more than it is worth.
+/// Prints both sides and gives the ratio of CPU time: a request's in Envoy to a replayed exchange's. What the filter adds
+/// to a request is measured by the bench `added`.
 pub(crate) fn compare(guest: &Guest, record: &Arc<[u8]>) -> Result<f64> {
     let folder = tempfile::tempdir()?;
     let config = String::from_utf8_lossy(&guest.config);
-    let raw = std::fs::read(artifact::raw_header()?)?;
-    let mut listeners = Vec::new();
-    for (name, wasm) in [("none", None), ("template", Some(&guest.wasm)), ("raw", Some(&raw))] {
-        let mut filters = Vec::new();
-        if let Some(wasm) = wasm {
-            let path = folder.path().join(name).with_extension("wasm");
-            std::fs::write(&path, wasm)?;
-            filters.push(envoy::filter(name, name, &path, &config, &json!({})));
-        }
-        let mut listener = envoy::listener(name, &filters, "none");
-        listener["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"] = json!([{
-            "match": { "prefix": "/" },
-            "direct_response": { "status": 200, "body": { "inline_string": "x".repeat(128) } },
-        }]);
-        listeners.push(listener);
-    }
-    let proxy = Envoy::start(&listeners, &[envoy::cluster("none", None)])?;
-    let url =
-        |name: &str| -> Result<String> { Ok(format!("http://{}/api/v1/items?id=42", proxy.listener(name)?)) };
-    let urls = [url("none")?, url("template")?, url("raw")?];
+    let path = folder.path().join("template.wasm");
+    std::fs::write(&path, &guest.wasm)?;
+    let filter = envoy::filter("template", "template", &path, &config, &json!({}));
+    let mut listener = envoy::listener("template", &[filter], "none");
+    listener["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"] = json!([{
+        "match": { "prefix": "/" },
+        "direct_response": { "status": 200, "body": { "inline_string": "x".repeat(128) } },
+    }]);
+    let proxy = Envoy::start(&[listener], &[envoy::cluster("none", None)])?;
+    let url = format!("http://{}/api/v1/items?id=42", proxy.listener("template")?);
     let mut ours = Ours::new(guest, true)?;
-    let mut cpu: [Vec<f64>; 3] = Default::default();
-    let (mut replay, mut rates) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        // Each round begins with another side, so that none is always the first on a cold machine.
-        for side in (0..3).map(|at| (at + round) % 3) {
-            let before = ticks(proxy.pid())?;
-            let (requests, rate) = load(&urls[side])?;
-            cpu[side].push((ticks(proxy.pid())? - before) / TICKS * 1e9 / requests);
-            if side == 1 {
-                rates.push(rate);
-            }
-        }
+    let (mut cpu, mut replay, mut rates) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let before = ticks(proxy.pid())?;
+        let (requests, rate) = load(&url)?;
+        cpu.push((ticks(proxy.pid())? - before) / TICKS * 1e9 / requests);
+        rates.push(rate);
         replay.push(timed(|| ours.replay(record, ROUND))?);
     }
-    let [theirs, replay, rate] = [&cpu[1], &replay, &rates].map(|all| median(all));
+    let [theirs, replay, rate] = [&cpu, &replay, &rates].map(|all| median(all));
     println!(
         "header template: Envoy {theirs:.0} ns of CPU a request ({rate:.0} requests/s), whole replay {replay:.0} ns \
          an exchange: {:.1} times as fast",
         theirs / replay
     );
-    // What else runs on the machine only ever adds, so the quiet rounds of each side are compared.
-    let [none, template, raw] = cpu.map(|all| quartile(&all));
-    let (template, twin) = (template - none, raw - none);
-    println!(
-        "added CPU in Envoy, lower quartiles: template {template:.0} ns, the same job on the bare crate {twin:.0} ns: \
-         {:.2} of it (no filter {none:.0} ns a request)",
-        template / twin
-    );
     Ok(theirs / replay)
-}
-
-/// A quarter of the rounds lie below it.
-fn quartile(all: &[f64]) -> f64 {
-    let mut all = all.to_vec();
-    all.sort_by(f64::total_cmp);
-    all[all.len() / 4]
 }
 
 /// One round of load: how many requests, and how many a second.

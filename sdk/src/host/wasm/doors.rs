@@ -130,6 +130,11 @@ pub(super) extern "C" fn done(id: u32) -> u32 {
 #[inline(never)]
 extern "C" fn route_callouts(_root: u32) {}
 
+/// There is no context of the crate's to make, and with it goes all that a context of the crate's can ask of a host.
+#[unsafe(export_name = "tamis.for.tamis_connects")]
+#[inline(never)]
+extern "C" fn connects() {}
+
 /// A callout, as it is asked for.
 pub(super) struct Call<'a> {
     pub(super) cluster: &'a str,

@@ -53,7 +53,7 @@ pub(crate) fn mark_http() {
 
 /// Says that it has one for connections.
 pub(crate) fn mark_connection() {
-    super::connects();
+    super::tamis_connects();
     wants::new_connection();
     wants::downstream_data();
 }

@@ -7,6 +7,7 @@ mod auth;
 mod challenge;
 pub mod credentials;
 mod http;
+mod pieces;
 mod push;
 mod referrers;
 mod refusal;

@@ -40,6 +40,11 @@ pub(crate) fn misses_blob(answer: &Answer) -> bool {
     errors(answer).errors.iter().any(|e| e.code == "MANIFEST_BLOB_UNKNOWN")
 }
 
+/// True when an upload was refused since its bytes have another digest than was said.
+pub(crate) fn is_digest(answer: &Answer) -> bool {
+    errors(answer).errors.iter().any(|e| e.code == "DIGEST_INVALID")
+}
+
 /// Status and words; the words are a stranger's and not yet fit to be shown.
 pub(crate) fn said(answer: &Answer) -> String {
     let errors = errors(answer);

@@ -39,6 +39,8 @@ pub(crate) enum Say {
     Adorned(Vec<(String, String)>),
     /// Hang up after so many bytes of the request's body, storing nothing.
     CutRequest(usize),
+    /// Keep so many bytes of a piece of an upload and hang up.
+    CutPiece(usize),
     /// Store honestly and hang up after so many bytes of the answer.
     CutAnswer(usize),
 }
@@ -74,6 +76,8 @@ struct Kept {
     blobs: BTreeMap<String, Vec<u8>>,
     /// By tag and by digest: media type and bytes.
     manifests: BTreeMap<String, (String, Vec<u8>)>,
+    /// Uploads that are under way, by path.
+    uploads: BTreeMap<String, Vec<u8>>,
     asked: Vec<Asked>,
 }
 
@@ -142,10 +146,15 @@ fn serve(stream: &TcpStream, kept: &Mutex<Kept>, script: &Mutex<Script>) {
     while let Some(mut asked) = head(&mut reader) {
         let say = script.lock().unwrap()(&asked);
         let length = asked.header("content-length").and_then(|l| l.parse().ok()).unwrap_or(0_usize);
-        if let Say::CutRequest(after) = say {
+        if let Say::CutRequest(after) | Say::CutPiece(after) = say {
             let mut some = vec![0; after.min(length)];
-            let _ = reader.read_exact(&mut some);
-            kept.lock().unwrap().asked.push(asked);
+            let whole = reader.read_exact(&mut some).is_ok();
+            let mut kept = kept.lock().unwrap();
+            if whole && matches!(say, Say::CutPiece(_)) {
+                let path = asked.path.split('?').next().unwrap();
+                kept.uploads.get_mut(path).unwrap().extend(some);
+            }
+            kept.asked.push(asked);
             let _ = stream.shutdown(Shutdown::Both);
             return;
         }
@@ -217,15 +226,38 @@ fn honest(kept: &mut Kept, asked: &Asked) -> Told {
     match (asked.method.as_str(), path) {
         ("GET", "/v2/") => Told::new(200),
         ("POST", p) if p.ends_with("/blobs/uploads/") => {
-            Told::new(202).header("location", &format!("{p}{}?state=a%2Fb", kept.asked.len()))
+            let at = format!("{p}{}", kept.asked.len());
+            kept.uploads.insert(at.clone(), Vec::new());
+            Told::new(202).header("location", &format!("{at}?state=a%2Fb"))
+        }
+        ("PATCH" | "GET", p) if p.contains("/blobs/uploads/") => {
+            let Some(upload) = kept.uploads.get_mut(p) else {
+                return Told::error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
+            };
+            let mut status = 204;
+            if asked.method == "PATCH" {
+                let from = asked.header("content-range").and_then(|r| r.split('-').next()?.parse().ok());
+                let fits = from == Some(upload.len());
+                status = if fits { 202 } else { 416 };
+                if fits {
+                    upload.extend_from_slice(&asked.body);
+                }
+            }
+            let range = format!("0-{}", upload.len().saturating_sub(1));
+            // Another address after each piece, as docker-registry has it.
+            Told::new(status)
+                .header("location", &format!("{p}?state={}", upload.len()))
+                .header("range", &range)
         }
         ("DELETE", p) if p.contains("/blobs/uploads/") => Told::new(204),
         ("PUT", p) if p.contains("/blobs/uploads/") => {
-            let is = Digest::of(&asked.body);
+            let mut whole = kept.uploads.remove(p).unwrap_or_default();
+            whole.extend(&asked.body);
+            let is = Digest::of(&whole);
             if digest.as_deref() != Some(is.as_str()) {
                 return Told::error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
             }
-            kept.blobs.insert(is.to_string(), asked.body.clone());
+            kept.blobs.insert(is.to_string(), whole);
             Told::new(201).header("docker-content-digest", is.as_str())
         }
         ("HEAD" | "GET", p) if p.contains("/blobs/") => match kept.blobs.get(&last) {

@@ -61,7 +61,8 @@ codes! {
     BadReference = "bad-reference", Usage, "A published filter has a name such as `oci://registry.example/team/filter:v1`. The repository is lower case; a tag has letters, digits, `_`, `.` and `-`. As in the meshes, a first part without a dot, a colon and other than `localhost` is a repository on Docker Hub.";
     BadPushModule = "bad-push-module", Unreadable, "Only what a proxy would load is published: a core WebAssembly module that exports `proxy_abi_version_…`, at most 256 MiB.";
     BadImage = "bad-image", Unreadable, "The image cannot be read, or has no module in it. `tamis inspect oci://REF` says what each consumer makes of it.";
-    ImageFiles = "image-files", Unreadable, "A folder with an OCI image layout cannot be read or written. `--layout` takes an empty folder or one that holds such a layout.";
+    CannotMend = "cannot-mend", Findings, "`tamis fix` wraps a module anew and does not touch it: an image without a module, with several, or with one that no proxy loads stays as it is. The rule that stands in the way is named.";
+    ImageFiles = "image-files", Unreadable, "A folder with an OCI image layout, or a file with a saved image, cannot be read or written. `--layout` takes an empty folder or one that holds such a layout.";
     BadCredentials = "bad-credentials", Unreadable, "A file of logins or a credential helper is there and cannot be used. Looked at, in this order: `config.json` in `DOCKER_CONFIG` or `~/.docker`, `REGISTRY_AUTH_FILE`, `$XDG_RUNTIME_DIR/containers/auth.json`, `~/.config/containers/auth.json`.";
     NotLoggedIn = "not-logged-in", Remote, "The registry wants a login. `docker login REGISTRY` or `podman login REGISTRY` leave one; or give `--username NAME --password-stdin`, or set `TAMIS_USERNAME` and `TAMIS_PASSWORD`.";
     WrongLogin = "wrong-login", Remote, "The registry does not take the login. The message says where it was found; logins of some registries last only hours.";

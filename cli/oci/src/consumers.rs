@@ -218,7 +218,7 @@ fn no_plugin(child: &Child, files: &[(String, u64)]) -> Finding {
 }
 
 /// What Envoy makes of the module once it is fetched.
-fn content(wasm: &[u8]) -> Vec<Finding> {
+pub(crate) fn content(wasm: &[u8]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let module = Module::read(wasm);
     match module.kind {

@@ -45,6 +45,8 @@ kinds! {
     BadModule = "bad-push-module", Caller;
     /// An image that cannot be read, or holds no module.
     BadImage = "bad-image", Image;
+    /// An image that cannot be wrapped anew so that anybody loads it.
+    CannotMend = "cannot-mend", Image;
     /// A file or folder that cannot be read or written.
     Files = "image-files", Caller;
     /// A credential file or helper that cannot be used.

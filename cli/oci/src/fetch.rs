@@ -3,11 +3,11 @@
 use crate::digest::Digest;
 use crate::error::{Error, Kind};
 use crate::manifest::{Descriptor, Document, Index, Manifest, types};
-use crate::tarball::{self, Archive, Opened};
+use crate::tarball::{self, Archive, Opened, Packing};
 use crate::{MAX_MODULE, Store};
 
 /// Room for headers and padding of an archive around the largest module, bytes.
-const TAR_ROOM: u64 = 1 << 20;
+pub(crate) const TAR_ROOM: u64 = 1 << 20;
 
 /// An image as it lies in a store.
 #[derive(Debug, Clone)]
@@ -193,13 +193,22 @@ fn child(store: &dyn Store, digest: Digest, manifest: Manifest) -> Result<Child,
     Ok(Child { digest, manifest, layers })
 }
 
+/// How the archive in a layer of this type is compressed; none when it is no archive.
+pub(crate) fn packing(media_type: &str) -> Option<Packing> {
+    match media_type {
+        types::OCI_LAYER | types::DOCKER_LAYER => Some(Packing::Gzip),
+        types::OCI_LAYER_PLAIN | types::DOCKER_LAYER_PLAIN => Some(Packing::Plain),
+        types::OCI_LAYER_ZSTD => Some(Packing::Zstd),
+        _ => None,
+    }
+}
+
 fn look(store: &dyn Store, descriptor: &Descriptor) -> Result<Look, Error> {
-    let gzipped = match descriptor.media_type.as_str() {
-        types::OCI_LAYER | types::DOCKER_LAYER => Some(true),
-        types::OCI_LAYER_PLAIN => Some(false),
-        types::SOLO_MODULE | types::CNCF_MODULE | types::WASM_TO_OCI_MODULE => None,
-        _ => return Ok(Look::Skipped),
-    };
+    let packing = packing(&descriptor.media_type);
+    let raw = [types::SOLO_MODULE, types::CNCF_MODULE, types::WASM_TO_OCI_MODULE];
+    if packing.is_none() && !raw.contains(&descriptor.media_type.as_str()) {
+        return Ok(Look::Skipped);
+    }
     if descriptor.size > MAX_MODULE {
         return Ok(Look::TooLarge);
     }
@@ -209,7 +218,7 @@ fn look(store: &dyn Store, descriptor: &Descriptor) -> Result<Look, Error> {
         Err(e) if e.kind == Kind::Broken => return Ok(Look::Broken(e.to_string())),
         Err(e) => return Err(e),
     };
-    Ok(match gzipped.map(|gzipped| tarball::open(&blob, gzipped, MAX_MODULE + TAR_ROOM)) {
+    Ok(match packing.map(|packing| tarball::open(&blob, packing, MAX_MODULE + TAR_ROOM)) {
         None => Look::Raw(blob),
         Some(Opened::Archive(archive)) => Look::Archive(archive),
         Some(Opened::TooLarge) => Look::TooLarge,

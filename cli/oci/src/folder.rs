@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The annotation that holds a tag in `index.json` (image specification, "Pre-Defined Annotation Keys").
-const TAG: &str = "org.opencontainers.image.ref.name";
+pub(crate) const TAG: &str = "org.opencontainers.image.ref.name";
 
 /// Largest configuration or layer that is read, bytes: a module and the archive around it.
 const MAX_BLOB: u64 = MAX_MODULE + (1 << 20);
@@ -80,6 +80,14 @@ impl Folder {
         Ok(self.index()?.manifests.iter().filter_map(|d| named(d).map(str::to_owned)).collect())
     }
 
+    /// What names the one image in it: its tag, else its digest.
+    ///
+    /// # Errors
+    /// When it is no image layout, or has none or several.
+    pub fn only(&self) -> Result<String, Error> {
+        only(&self.index()?, &self.0)
+    }
+
     fn index(&self) -> Result<Index, Error> {
         let path = self.0.join("index.json");
         let bytes = read(&path, MAX_MANIFEST as u64)?;
@@ -106,19 +114,8 @@ impl Folder {
 
 impl Store for Folder {
     fn manifest(&self, reference: &str) -> Result<(Vec<u8>, Option<String>), Error> {
-        let index = self.index()?;
-        let digest = reference.parse::<Digest>().ok();
-        let fits = |d: &&Descriptor| named(d) == Some(reference) || Some(&d.digest) == digest.as_ref();
-        let (digest, said) = match (index.manifests.iter().find(fits), digest) {
-            (Some(found), _) => (found.digest.clone(), Some(found.media_type.clone())),
-            // A child of an index is not named in the folder's own.
-            (None, Some(digest)) if self.path(&digest).exists() => (digest, None),
-            _ => {
-                let tags = self.tags()?.join(", ");
-                let text = format!("`{}` has no image `{reference}`", self.0.display());
-                return Err(Error::new(Kind::NotFound, text).hint(format!("it has: {tags}")));
-            }
-        };
+        let has = |digest: &Digest| self.path(digest).exists();
+        let (digest, said) = find(&self.index()?, reference, has, &self.0)?;
         Ok((read(&self.path(&digest), MAX_MANIFEST as u64)?, said))
     }
 
@@ -127,7 +124,41 @@ impl Store for Folder {
     }
 }
 
-fn named(descriptor: &Descriptor) -> Option<&str> {
+/// The manifest that a tag or digest names in an image layout, and its media type if the index says one.
+pub(crate) fn find(
+    index: &Index,
+    reference: &str,
+    has: impl Fn(&Digest) -> bool,
+    at: &Path,
+) -> Result<(Digest, Option<String>), Error> {
+    let digest = reference.parse::<Digest>().ok();
+    let fits = |d: &&Descriptor| named(d) == Some(reference) || Some(&d.digest) == digest.as_ref();
+    match (index.manifests.iter().find(fits), digest) {
+        (Some(found), _) => Ok((found.digest.clone(), Some(found.media_type.clone()))),
+        // A child of an index is not named in the layout's own.
+        (None, Some(digest)) if has(&digest) => Ok((digest, None)),
+        _ => Err(Error::new(Kind::NotFound, format!("`{}` has no image `{reference}`", at.display()))
+            .hint(format!("it has: {}", names(index)))),
+    }
+}
+
+/// What names the one image of an image layout.
+pub(crate) fn only(index: &Index, at: &Path) -> Result<String, Error> {
+    match index.manifests.as_slice() {
+        [one] => Ok(named(one).unwrap_or(one.digest.as_str()).to_owned()),
+        [] => Err(Error::new(Kind::NotFound, format!("`{}` has no image", at.display()))),
+        many => Err(Error::new(Kind::BadReference, format!("`{}` has {} images", at.display(), many.len()))
+            .hint(format!("say which: {}", names(index)))),
+    }
+}
+
+fn names(index: &Index) -> String {
+    let all =
+        index.manifests.iter().map(|d| named(d).unwrap_or(d.digest.as_str()).escape_debug().to_string());
+    all.collect::<Vec<_>>().join(", ")
+}
+
+pub(crate) fn named(descriptor: &Descriptor) -> Option<&str> {
     descriptor.annotations.as_ref()?.get(TAG).map(String::as_str)
 }
 

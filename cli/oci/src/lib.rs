@@ -1,8 +1,8 @@
 //! Proxy-Wasm filters as OCI images.
 //!
-//! [`Image::build`] makes an image of a module, the same bytes on every machine; [`Folder`] and
+//! [`Image::build`] makes an image of a module, the same bytes on every machine; [`Folder`], [`Saved`] and
 //! [`remote::Registry`] are places where images lie, each a [`Store`]; [`fetch()`] reads anybody's image from one,
-//! and [`consumers::judge`] says who would load it. [`remote::push()`] brings an image to a registry and reads it back.
+//! [`consumers::judge`] says who would load it, and [`mend::mend`] wraps it anew so that they do. [`remote::push()`] brings an image to a registry and reads it back.
 //! [`sign`] attaches and checks signatures.
 //! [`deploy::render`] writes what a mesh wants to be told about it.
 //!
@@ -42,9 +42,11 @@ mod fetch;
 mod folder;
 mod image;
 mod manifest;
+pub mod mend;
 mod module;
 mod reference;
 pub mod remote;
+mod saved;
 pub mod sign;
 mod tarball;
 mod watch;
@@ -58,6 +60,7 @@ pub use image::{Blob, Image, Layout, Spec};
 pub use manifest::{Descriptor, Document, Index, Manifest, Platform, types};
 pub use module::{Module, ModuleKind};
 pub use reference::Reference;
+pub use saved::Saved;
 pub use tarball::Archive;
 pub use watch::{Silent, Watch};
 

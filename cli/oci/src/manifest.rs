@@ -19,6 +19,8 @@ pub mod types {
     pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
     /// OCI layer, plain.
     pub const OCI_LAYER_PLAIN: &str = "application/vnd.oci.image.layer.v1.tar";
+    /// OCI layer in Zstandard.
+    pub const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
     /// Docker image manifest, schema 2.
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
     /// Docker's index.
@@ -27,6 +29,8 @@ pub mod types {
     pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
     /// Docker layer, gzipped.
     pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+    /// Docker layer, plain: as `docker save` writes it.
+    pub const DOCKER_LAYER_PLAIN: &str = "application/vnd.docker.image.rootfs.diff.tar";
     /// Runtime configuration of the solo.io layout.
     pub const SOLO_CONFIG: &str = "application/vnd.module.wasm.config.v1+json";
     /// Raw module of the solo.io layout.
@@ -118,7 +122,7 @@ pub struct Manifest {
 }
 
 /// An image index.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
     /// Always 2.

@@ -50,11 +50,59 @@ pub(crate) fn gzip(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     packed.map_err(|e| Error::new(Kind::BadImage, "cannot compress the module").because(e))
 }
 
-/// Looks through an archive, gzipped or not, of at most `limit` unpacked bytes.
-pub(crate) fn open(blob: &[u8], gzipped: bool, limit: u64) -> Opened {
-    let source: Box<dyn Read> = if gzipped { Box::new(MultiGzDecoder::new(blob)) } else { Box::new(blob) };
+/// How an archive is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    /// The bytes without it; an error of the decompressor is one of reading.
+    fn unpack<'a>(self, blob: &'a [u8]) -> Box<dyn Read + 'a> {
+        match self {
+            Packing::Plain => Box::new(blob),
+            Packing::Gzip => Box::new(MultiGzDecoder::new(blob)),
+            Packing::Zstd => match ruzstd::decoding::StreamingDecoder::new(blob) {
+                Ok(decoder) => Box::new(decoder),
+                Err(e) => Box::new(Failing(e.to_string())),
+            },
+        }
+    }
+}
+
+/// Not even the first bytes can be read.
+struct Failing(String);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other(self.0.clone()))
+    }
+}
+
+/// The file of this path in an archive of at most `limit` unpacked bytes.
+pub(crate) fn file(
+    blob: &[u8],
+    packing: Packing,
+    limit: u64,
+    wanted: &str,
+) -> std::io::Result<Option<Vec<u8>>> {
+    for entry in tar::Archive::new(packing.unpack(blob).take(limit)).entries()? {
+        let mut entry = entry?;
+        if entry.header().entry_type().is_file() && String::from_utf8_lossy(&entry.path_bytes()) == wanted {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            return Ok(Some(bytes));
+        }
+    }
+    Ok(None)
+}
+
+/// Looks through an archive of at most `limit` unpacked bytes.
+pub(crate) fn open(blob: &[u8], packing: Packing, limit: u64) -> Opened {
     // One byte more than allowed tells "too large" from "just fits".
-    let mut counted = Counted { inner: source.take(limit + 1), seen: 0 };
+    let mut counted = Counted { inner: packing.unpack(blob).take(limit + 1), seen: 0 };
     let mut archive = Archive::default();
     let outcome = walk(&mut counted, &mut archive);
     match outcome {
@@ -119,7 +167,7 @@ pub(crate) mod tests {
     }
 
     fn plugin(blob: &[u8], limit: u64) -> Option<Vec<u8>> {
-        match open(blob, true, limit) {
+        match open(blob, Packing::Gzip, limit) {
             Opened::Archive(archive) => archive.plugin,
             other => panic!("{other:?}"),
         }
@@ -145,8 +193,8 @@ pub(crate) mod tests {
     fn a_bomb_stops_at_the_limit_and_a_cut_archive_is_broken() {
         let blob = gzip(&archive(&[("zeros", &[0; 1 << 20]), ("plugin.wasm", b"x")])).unwrap();
         assert!(blob.len() < 4096);
-        assert_eq!(open(&blob, true, 1 << 16), Opened::TooLarge);
-        assert!(matches!(open(&blob[..blob.len() / 2], true, 1 << 22), Opened::Broken(_)));
-        assert!(matches!(open(b"no gzip at all", true, 1 << 22), Opened::Broken(_)));
+        assert_eq!(open(&blob, Packing::Gzip, 1 << 16), Opened::TooLarge);
+        assert!(matches!(open(&blob[..blob.len() / 2], Packing::Gzip, 1 << 22), Opened::Broken(_)));
+        assert!(matches!(open(b"no gzip at all", Packing::Gzip, 1 << 22), Opened::Broken(_)));
     }
 }

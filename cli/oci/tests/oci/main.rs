@@ -6,6 +6,7 @@ mod deploying;
 mod desk;
 mod lies;
 mod logins;
+mod mending;
 mod pieces;
 mod plain;
 mod reading;

@@ -85,6 +85,10 @@ kinds! {
     NotSigned = "image-not-signed", Image;
     /// None of the image's signatures is by the key.
     BadSignature = "bad-signature", Image;
+    /// Signatures without a key want a cosign, and there is none.
+    NoCosign = "no-cosign", Caller;
+    /// The installed cosign did not do what it was asked for.
+    CosignFailed = "cosign-failed", Registry;
     /// The user asked to stop.
     Interrupted = "interrupted", Caller;
 }

@@ -34,6 +34,7 @@ macro_rules! rules {
 
 pub mod annotations;
 mod artifact;
+mod cached;
 pub mod consumers;
 pub mod deploy;
 mod digest;
@@ -52,6 +53,7 @@ mod tarball;
 mod watch;
 
 pub use artifact::Artifact;
+pub use cached::Cached;
 pub use digest::Digest;
 pub use error::{Blame, Error, Kind};
 pub use fetch::{Child, Fetched, Found, Layer, Look, Shape, fetch};

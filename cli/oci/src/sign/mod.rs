@@ -4,6 +4,7 @@
 //! The proxies ask for no signature; `verify` is for pipelines and audits.
 
 mod bundle;
+pub mod cosign;
 mod key;
 
 pub use key::{PrivateKey, PublicKey};

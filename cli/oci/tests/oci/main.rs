@@ -4,6 +4,7 @@ mod bearer;
 mod certificates;
 mod deploying;
 mod desk;
+mod keyless;
 mod lies;
 mod logins;
 mod mending;

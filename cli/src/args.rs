@@ -8,7 +8,7 @@ mod values;
 
 pub use deploy::{CiArg, DeployArgs, StepArg};
 pub use manifest::{KindArg, ManifestArgs, PhaseArg, ScopeArg, TargetRef};
-pub use remote::{LayoutArg, PullArgs, PushArgs, RemoteArgs, SignArgs, VerifyArgs};
+pub use remote::{FixArgs, LayoutArg, PullArgs, PushArgs, RemoteArgs, SignArgs, VerifyArgs};
 pub use replay::{HostArgs, ReplayArgs, SelectArgs};
 pub use values::{Bytes, ClockArg, EngineArg, FailOn, Policy, ReportKind, ReportTo};
 
@@ -74,9 +74,11 @@ pub enum Verb {
     Push(Box<PushArgs>),
     /// Fetch a published filter
     Pull(PullArgs),
-    /// Sign a published filter with a key of your own
+    /// Wrap anybody's image anew, so that the meshes load it
+    Fix(FixArgs),
+    /// Sign a published filter with a key of your own, or with an identity
     Sign(SignArgs),
-    /// Check that a published filter is signed with a key
+    /// Check by whom a published filter is signed
     Verify(VerifyArgs),
     /// Write what a mesh needs to load a published filter, pinned by digest
     Manifest(Box<ManifestArgs>),
@@ -147,6 +149,9 @@ pub struct BuildArgs {
     /// Refuse a larger module, for instance `512KiB`
     #[arg(long, value_name = "SIZE", env = "TAMIS_MAX_SIZE")]
     pub max_size: Option<Bytes>,
+    /// Write a CycloneDX list of what the filter is made of beside the module
+    #[arg(long)]
+    pub sbom: bool,
     /// Say how long each step took, and what it made of the size
     #[arg(long)]
     pub timings: bool,
@@ -163,8 +168,8 @@ pub struct TestArgs {
     /// Wasm target
     #[arg(long, value_name = "TARGET", env = "TAMIS_TARGET", value_parser = ["wasm32-wasip1", "wasm32-unknown-unknown"])]
     pub target: Option<String>,
-    /// Use this module instead of building
-    #[arg(long, value_name = "WASM")]
+    /// Use this module instead of building: a wasm file, or `oci://REF`
+    #[arg(long, value_name = "WASM|oci://REF")]
     pub filter: Option<PathBuf>,
     /// What plays
     #[arg(long, value_name = "ENGINE", env = "TAMIS_ENGINE", default_value = "wasmtime")]
@@ -173,8 +178,11 @@ pub struct TestArgs {
     #[arg(long, value_name = "KIND=PATH")]
     pub report: Vec<ReportTo>,
     /// Stay, and run again when a file of the package or a test changes
-    #[arg(long)]
+    #[arg(long, conflicts_with = "password_stdin")]
     pub watch: bool,
+    /// The registry of filters that are images
+    #[command(flatten)]
+    pub remote: RemoteArgs,
 }
 
 /// `tamis inspect`.
@@ -189,6 +197,9 @@ pub struct InspectArgs {
     /// Read the image from an OCI image layout in this folder
     #[arg(long, value_name = "FOLDER")]
     pub layout: Option<PathBuf>,
+    /// Save the CycloneDX list that is attached to the image
+    #[arg(long, value_name = "FILE", conflicts_with = "layout")]
+    pub sbom: Option<PathBuf>,
     /// The registry
     #[command(flatten)]
     pub remote: RemoteArgs,

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod interrupt;
 pub mod plan;
 pub mod report;
+mod screen;
 pub mod template;
 pub mod time;
 pub mod ui;

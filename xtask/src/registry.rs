@@ -1,4 +1,4 @@
-//! A real registry and a tool of another house to judge what is pushed: those named, those on the path, or Debian's
+//! A real registry and tools of other houses to judge what is pushed and signed: those named, those on the path, or Debian's
 //! packages, unpacked into a folder of ours.
 
 use crate::apt::Apt;
@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Programs, the variables that name them for the tests, and what to ask them to see that they run.
-pub(crate) const PROGRAMS: [(&str, &str, &str); 3] = [
+pub(crate) const PROGRAMS: [(&str, &str, &str); 4] = [
     ("docker-registry", "TAMIS_REGISTRY", "--version"),
     ("skopeo", "TAMIS_SKOPEO", "--version"),
     ("buildah", "TAMIS_BUILDAH", "--version"),
+    ("openssl", "TAMIS_OPENSSL", "version"),
 ];
 
 /// Finds or unpacks the programs; gives each variable with the path for it.

@@ -3,7 +3,7 @@
 //! [`Image::build`] makes an image of a module, the same bytes on every machine; [`Folder`], [`Saved`] and
 //! [`remote::Registry`] are places where images lie, each a [`Store`]; [`fetch()`] reads anybody's image from one,
 //! [`consumers::judge`] says who would load it, and [`mend::mend`] wraps it anew so that they do. [`remote::push()`] brings an image to a registry and reads it back.
-//! [`sign`] attaches and checks signatures.
+//! [`sign`] attaches and checks signatures, [`sbom`] lists of what a filter is made of.
 //! [`deploy::render`] writes what a mesh wants to be told about it.
 //!
 //! Nothing here prints, asks the environment by itself, or waits without a [`Watch`] knowing.
@@ -48,11 +48,12 @@ mod module;
 mod reference;
 pub mod remote;
 mod saved;
+pub mod sbom;
 pub mod sign;
 mod tarball;
 mod watch;
 
-pub use artifact::Artifact;
+pub use artifact::{Artifact, Attached, attached};
 pub use cached::Cached;
 pub use digest::Digest;
 pub use error::{Blame, Error, Kind};

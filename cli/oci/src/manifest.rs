@@ -43,6 +43,8 @@ pub mod types {
     pub const WASM_TO_OCI_MODULE: &str = "application/vnd.wasm.content.layer.v1+wasm";
     /// A signature as cosign 3 attaches it.
     pub const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+    /// A list of what something is made of.
+    pub const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
     /// All manifests and indexes that are read, as an `Accept` header wants them.
     pub const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
         application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.index.v1+json, \

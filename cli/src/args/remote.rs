@@ -67,6 +67,9 @@ pub struct PushArgs {
     /// Sign each image with this key after it is pushed
     #[arg(long, value_name = "KEY", conflicts_with_all = ["dry_run", "layout"])]
     pub sign: Option<PathBuf>,
+    /// Attach a CycloneDX list of what the package is made of, or the one in FILE; signed too with `--sign`
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "layout")]
+    pub sbom: Option<Option<PathBuf>>,
     /// Wasm target of a package that is built
     #[arg(long, value_name = "TARGET", env = "TAMIS_TARGET", value_parser = ["wasm32-wasip1", "wasm32-unknown-unknown"])]
     pub target: Option<String>,
@@ -98,6 +101,32 @@ pub struct PullArgs {
     pub remote: RemoteArgs,
 }
 
+/// `tamis fix`.
+#[derive(Debug, Args)]
+pub struct FixArgs {
+    /// The image: `oci://REF`, a folder with an OCI image layout, or a file that `docker save` or skopeo wrote
+    #[arg(value_name = "oci://REF|FOLDER|TAR")]
+    pub image: String,
+    /// Which image of a folder or file, by tag or digest [default: the only one]
+    #[arg(long, value_name = "TAG|DIGEST")]
+    pub tag: Option<String>,
+    /// How the module lies in the new image
+    #[arg(long = "as", value_name = "LAYOUT", default_value = "compat")]
+    pub layout_kind: LayoutArg,
+    /// Push the new image to this name; without this and `--layout` it is only shown what would be mended
+    #[arg(long, value_name = "REF", conflicts_with = "layout")]
+    pub push: Option<String>,
+    /// Write the new image into this folder, as an OCI image layout
+    #[arg(long, value_name = "FOLDER")]
+    pub layout: Option<PathBuf>,
+    /// Let a tag that stands for another image move
+    #[arg(long)]
+    pub overwrite: bool,
+    /// The registry
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
 /// `tamis sign`.
 #[derive(Debug, Args)]
 pub struct SignArgs {
@@ -105,8 +134,15 @@ pub struct SignArgs {
     #[arg(value_name = "REF")]
     pub reference: String,
     /// P-256 private key, a PEM file without a password
-    #[arg(long, value_name = "FILE")]
-    pub key: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "keyless")]
+    pub key: Option<PathBuf>,
+    /// Have an installed cosign sign with an identity in place of a key: it asks for a login, or takes the pipeline's,
+    /// and writes name and image into a public log
+    #[arg(long, conflicts_with = "key")]
+    pub keyless: bool,
+    /// Do not have cosign ask whether that may be published
+    #[arg(long, short, requires = "keyless", conflicts_with = "key")]
+    pub yes: bool,
     /// The registry
     #[command(flatten)]
     pub remote: RemoteArgs,
@@ -119,8 +155,20 @@ pub struct VerifyArgs {
     #[arg(value_name = "REF")]
     pub reference: String,
     /// P-256 public key, a PEM file
-    #[arg(long, value_name = "FILE")]
-    pub key: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["certificate_identity", "certificate_identity_regexp"])]
+    pub key: Option<PathBuf>,
+    /// Who signed without a key, a mail address or the address of a pipeline; an installed cosign checks it
+    #[arg(long, value_name = "WHO", conflicts_with_all = ["key", "certificate_identity_regexp"])]
+    pub certificate_identity: Option<String>,
+    /// The same as a regular expression of Go
+    #[arg(long, value_name = "REGEXP", conflicts_with = "key")]
+    pub certificate_identity_regexp: Option<String>,
+    /// Who vouches for them, for instance `https://token.actions.githubusercontent.com`
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["key", "certificate_oidc_issuer_regexp"])]
+    pub certificate_oidc_issuer: Option<String>,
+    /// The same as a regular expression of Go
+    #[arg(long, value_name = "REGEXP", conflicts_with = "key")]
+    pub certificate_oidc_issuer_regexp: Option<String>,
     /// The registry
     #[command(flatten)]
     pub remote: RemoteArgs,

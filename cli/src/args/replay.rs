@@ -1,5 +1,6 @@
 //! Arguments of `tamis replay`.
 
+use super::remote::RemoteArgs;
 use super::values::{Bytes, ClockArg, EngineArg, FailOn, Policy, ReportTo};
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
@@ -11,9 +12,9 @@ pub struct ReplayArgs {
     /// Recorded traffic: Envoy tap, Istio JSON access log, JSON lines; gzipped or not
     #[arg(required = true, value_name = "CAPTURE")]
     pub captures: Vec<PathBuf>,
-    /// A wasm file, or the folder of a filter package, which is built; may be repeated, in chain order
-    /// [default: the package in the current folder]
-    #[arg(long, value_name = "WASM|PACKAGE", env = "TAMIS_FILTER")]
+    /// A wasm file, the folder of a filter package, which is built, or an image, `oci://REF`; may be repeated, in chain
+    /// order [default: the package in the current folder]
+    #[arg(long, value_name = "WASM|PACKAGE|oci://REF", env = "TAMIS_FILTER")]
     filter: Vec<String>,
     /// Configuration of the filter named before it: a file, or text such as `{"a":1}`
     #[arg(long, value_name = "FILE|JSON")]
@@ -59,6 +60,9 @@ pub struct ReplayArgs {
     /// Show credentials and cookies in differences instead of hiding them
     #[arg(long)]
     pub secrets: bool,
+    /// The registry of filters that are images
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// The filters with the configuration given for each; filled after parsing.
     #[arg(skip)]
     pub filters: Vec<(String, Option<String>)>,

@@ -7,6 +7,7 @@ use crate::failure::{Code, Failure, Result};
 use crate::plan::{Settings, read_file};
 use crate::ui::Ui;
 use cargo_metadata::{CrateType, Message, Metadata, MetadataCommand};
+use std::collections::BTreeSet;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -151,7 +152,8 @@ impl Package {
         let profile = request.profile.as_ref().or(self.settings.profile.as_ref()).map_or("release", |p| p);
         ui.status("Building", &format!("{} v{} for {target} ({profile})", self.name, self.version));
         let mut steps = Steps::default();
-        let artifact = steps.time("cargo", || self.cargo_build(target, profile, request.coverage, ui))?;
+        let (artifact, compiled) =
+            steps.time("cargo", || self.cargo_build(target, profile, request.coverage, ui))?;
         let mut wasm = read_file(&artifact)?;
         let before = wasm.len() as u64;
         let mut names = None;
@@ -193,13 +195,22 @@ impl Package {
             settings: self.settings.clone(),
             about: self.about.clone(),
             wasm: path,
+            target: target.to_owned(),
+            compiled,
             size: wasm.len() as u64,
             before,
             steps,
         })
     }
 
-    fn cargo_build(&self, target: &str, profile: &str, coverage: bool, ui: &mut Ui) -> Result<PathBuf> {
+    /// The module as cargo made it, and the packages that went into it or helped to build it.
+    fn cargo_build(
+        &self,
+        target: &str,
+        profile: &str,
+        coverage: bool,
+        ui: &mut Ui,
+    ) -> Result<(PathBuf, BTreeSet<String>)> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         // The cdylib alone: with an rlib beside it, which native tests need, cargo leaves link-time optimisation out.
@@ -225,13 +236,13 @@ impl Package {
         let Some(stdout) = child.stdout.take() else {
             return Err(Failure::new(Code::Internal, "cargo has no stdout"));
         };
-        let mut artifact = None;
+        let (mut artifact, mut compiled) = (None, BTreeSet::new());
         for message in Message::parse_stream(BufReader::new(stdout)) {
-            if let Ok(Message::CompilerArtifact(a)) = message
-                && a.target.name == self.library
-            {
+            let Ok(Message::CompilerArtifact(a)) = message else { continue };
+            if a.target.name == self.library {
                 artifact = a.filenames.into_iter().find(|f| f.extension() == Some("wasm")).or(artifact);
             }
+            compiled.insert(a.package_id.repr);
         }
         let status = child.wait().map_err(failed)?;
         if crate::interrupt::asked() {
@@ -240,9 +251,10 @@ impl Package {
         if !status.success() {
             return Err(self.explain(target));
         }
-        artifact.map(Into::into).ok_or_else(|| {
+        let artifact = artifact.ok_or_else(|| {
             Failure::new(Code::BuildFailed, format!("cargo built no wasm module for `{}`", self.name))
-        })
+        })?;
+        Ok((artifact.into(), compiled))
     }
 
     /// Why cargo failed: most often the target is missing, which cargo says in many words.

@@ -5,11 +5,13 @@ mod companion;
 mod coverage;
 mod link;
 mod profile;
+mod sbom;
 mod schema;
 mod section;
 
 pub use cargo::{Package, packages};
 pub use link::{ARGUMENTS as LINK_ARGUMENTS, Linked, link};
+pub use sbom::sbom;
 pub use schema::{SCHEMA_SECTION, schema};
 pub use section::SECTION;
 
@@ -18,8 +20,9 @@ pub(crate) use companion::with_names;
 pub(crate) use coverage::is_own;
 
 use crate::failure::{Code, Failure, Result};
-use crate::plan::{Settings, read_file};
+use crate::plan::{Remote, Settings, read_file};
 use crate::ui::Ui;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tamis_oci::annotations::Facts;
@@ -40,6 +43,8 @@ pub struct Request {
     pub max_size: Option<u64>,
     /// For coverage: with debug information and the filter's own code as it was written, in a file of its own.
     pub coverage: bool,
+    /// How registries are spoken to, for filters that are images.
+    pub remote: Remote,
 }
 
 /// A built filter.
@@ -57,6 +62,10 @@ pub struct Built {
     pub about: Facts,
     /// The module.
     pub wasm: PathBuf,
+    /// The wasm target that it is built for.
+    pub target: String,
+    /// The packages that cargo compiled or had compiled for it, by cargo's ids.
+    pub compiled: BTreeSet<String>,
     /// Its size in bytes.
     pub size: u64,
     /// The size of what cargo made, before it was linked.

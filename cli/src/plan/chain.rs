@@ -1,6 +1,6 @@
 //! A chain of filters as a file.
 
-use super::filters::{FilterPlan, Source, config_bytes};
+use super::filters::{FilterPlan, Source, beside, config_bytes};
 use crate::args::Policy;
 use crate::failure::{Code, Failure, Result};
 use clap::ValueEnum;
@@ -67,7 +67,7 @@ impl Entry {
         };
         Ok(FilterPlan {
             name: self.name,
-            source: Source::find(&folder.join(&self.filter))?,
+            source: Source::find(&beside(folder, &self.filter))?,
             config: self.config.map(|c| value_bytes(folder, c)).transpose()?,
             root_id: self.root_id,
             vm_id: self.vm_id,

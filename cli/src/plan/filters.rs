@@ -1,12 +1,13 @@
 //! Which filters, from which files, with which configuration.
 
-use super::Settings;
+use super::{Settings, image};
 use crate::build::{self, Built, Request};
 use crate::failure::{Code, Failure, Result};
 use crate::ui::Ui;
 use std::path::{Path, PathBuf};
 use tamis_host::coverage::{CoverageError, Covered};
 use tamis_host::{Engine, FailurePolicy, FilterSpec, Module};
+use tamis_oci::Reference;
 use tamis_traffic::message;
 
 /// One filter of the chain to play.
@@ -41,6 +42,8 @@ pub enum Source {
     Wasm(PathBuf),
     /// The folder of a package, which is built.
     Package(PathBuf),
+    /// A published image.
+    Image(Reference),
     /// The bytes themselves, with a name for messages.
     Bytes(String, Vec<u8>),
 }
@@ -52,11 +55,14 @@ impl Default for Source {
 }
 
 impl Source {
-    /// A folder is a package, a file is a module.
+    /// A folder is a package, a file is a module, `oci://…` is an image.
     ///
     /// # Errors
-    /// When there is neither.
+    /// When there is none of them.
     pub fn find(path: &Path) -> Result<Self> {
+        if let Some(name) = path.to_str().filter(|p| p.starts_with(IMAGE)) {
+            return Ok(Self::Image(name.parse()?));
+        }
         if path.is_dir() {
             return Ok(Self::Package(path.to_owned()));
         }
@@ -64,8 +70,16 @@ impl Source {
             return Ok(Self::Wasm(path.to_owned()));
         }
         let failure = Failure::new(Code::NoSuchFile, format!("no filter at `{}`", path.display()));
-        Err(failure.hint("`--filter` takes a wasm file or the folder of a filter package"))
+        Err(failure.hint("`--filter` takes a wasm file, the folder of a filter package, or `oci://REF`"))
     }
+}
+
+/// What a name of an image begins with, told from a path.
+const IMAGE: &str = "oci://";
+
+/// A filter that a file names: a path from the folder of that file, or an image.
+pub(crate) fn beside(folder: &Path, named: &str) -> PathBuf {
+    if named.starts_with(IMAGE) { PathBuf::from(named) } else { folder.join(named) }
 }
 
 /// A filter that is read and compiled.
@@ -95,6 +109,10 @@ impl FilterPlan {
         let (label, bytes) = match &self.source {
             Source::Wasm(path) => (path.display().to_string(), read_file(path)?),
             Source::Bytes(name, bytes) => (name.clone(), bytes.clone()),
+            Source::Image(reference) => {
+                let (pinned, bytes) = image::module(reference, &request.remote, ui)?;
+                (format!("{IMAGE}{pinned}"), bytes)
+            }
             Source::Package(folder) => {
                 let done = build::one(folder, request, ui)?;
                 let bytes = read_file(&done.wasm)?;
@@ -118,6 +136,8 @@ impl FilterPlan {
             self.name.clone()
         } else if let Some(built) = &built {
             built.name.clone()
+        } else if let Source::Image(reference) = &self.source {
+            reference.repository.rsplit('/').next().unwrap_or_default().to_owned()
         } else {
             Path::new(&label).file_stem().map_or_else(|| label.clone(), |s| s.to_string_lossy().into_owned())
         };

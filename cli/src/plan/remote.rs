@@ -2,6 +2,7 @@
 
 use crate::args::RemoteArgs;
 use crate::failure::{Code, Failure, Result};
+use std::cell::OnceCell;
 use std::io::Read as _;
 use tamis_oci::remote::{Login, Options, Secret};
 
@@ -14,6 +15,33 @@ const MAX_PASSWORD: u64 = 64 << 10;
 /// A variable of the environment.
 pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// The settings of a registry for the filters of a run: stdin is asked for a password once, however many there are.
+#[derive(Debug, Clone, Default)]
+pub struct Remote {
+    args: RemoteArgs,
+    known: OnceCell<Options>,
+}
+
+impl From<&RemoteArgs> for Remote {
+    fn from(args: &RemoteArgs) -> Self {
+        Self { args: args.clone(), known: OnceCell::new() }
+    }
+}
+
+impl Remote {
+    /// The settings.
+    ///
+    /// # Errors
+    /// As [`options`].
+    pub(crate) fn options(&self) -> Result<&Options> {
+        if let Some(known) = self.known.get() {
+            return Ok(known);
+        }
+        let options = options(&self.args)?;
+        Ok(self.known.get_or_init(|| options))
+    }
 }
 
 /// The settings of a registry.

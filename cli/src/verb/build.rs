@@ -1,11 +1,11 @@
 //! `tamis build`.
 
 use crate::args::BuildArgs;
-use crate::build::{self, Request};
+use crate::build::{self, Built, Request};
 use crate::exit::Exit;
-use crate::failure::Result;
+use crate::failure::{Code, Failure, Result};
 use crate::ui::Ui;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: &BuildArgs, ui: &mut Ui) -> Result<Exit> {
     let request = Request {
@@ -13,7 +13,7 @@ pub(super) fn run(args: &BuildArgs, ui: &mut Ui) -> Result<Exit> {
         target: args.target.clone(),
         profile: args.profile.clone(),
         max_size: args.max_size.map(|b| b.0),
-        coverage: false,
+        ..Request::default()
     };
     for built in build::all(Path::new("."), &request, ui)? {
         ui.status(
@@ -26,11 +26,18 @@ pub(super) fn run(args: &BuildArgs, ui: &mut Ui) -> Result<Exit> {
             }
             ui.note(&format!("{} bytes from cargo, {} linked", built.before, built.size));
         }
+        let sbom = match args.sbom {
+            true => Some(write_sbom(&built)?),
+            false => None,
+        };
         if ui.json() {
             let mut line = serde_json::json!({
                 "event": "built", "name": built.name, "version": built.version,
                 "path": built.wasm.display().to_string(), "bytes": built.size,
             });
+            if let Some(path) = &sbom {
+                line["sbom"] = path.display().to_string().into();
+            }
             if args.timings {
                 line["bytes_before"] = built.before.into();
                 let step =
@@ -40,7 +47,18 @@ pub(super) fn run(args: &BuildArgs, ui: &mut Ui) -> Result<Exit> {
             ui.json_line(&line)?;
         } else {
             ui.data(&format!("{}\n", built.wasm.display()))?;
+            if let Some(path) = &sbom {
+                ui.data(&format!("{}\n", path.display()))?;
+            }
         }
     }
     Ok(Exit::Ok)
+}
+
+/// Beside the module, with the ending that CycloneDX recommends.
+fn write_sbom(built: &Built) -> Result<PathBuf> {
+    let path = built.wasm.with_extension("cdx.json");
+    std::fs::write(&path, build::sbom(built)?)
+        .map_err(|e| Failure::because(Code::CannotWrite, format!("cannot write `{}`", path.display()), e))?;
+    Ok(path)
 }

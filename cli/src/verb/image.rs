@@ -1,68 +1,17 @@
-//! What `push`, `pull` and `inspect` share: a registry with the terminal looking on, and how an image is shown.
+//! What the verbs about images share: a registry with the terminal looking on, and how an image is shown.
 
 use crate::args::RemoteArgs;
 use crate::failure::{Code, Failure, Result};
-use crate::interrupt;
 use crate::plan::{environment, options};
+pub(super) use crate::screen::Screen;
 use crate::ui::{Paint, Tone, Ui};
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
 use tamis_oci::consumers::{Consumer, Opinion};
 use tamis_oci::remote::Registry;
-use tamis_oci::{Fetched, Folder, Module, Reference, Watch, consumers};
+use tamis_oci::{Fetched, Folder, Module, Reference, consumers};
 use tamis_traffic::redact::show;
-
-/// How often a wait looks whether the user wants to stop.
-const LOOK: Duration = Duration::from_millis(100);
-
-/// The terminal, looking on.
-pub(super) struct Screen<'a> {
-    ui: RefCell<&'a mut Ui>,
-    bar: RefCell<Option<ProgressBar>>,
-}
-
-impl<'a> Screen<'a> {
-    pub(super) fn new(ui: &'a mut Ui) -> Self {
-        Self { ui: RefCell::new(ui), bar: RefCell::new(None) }
-    }
-}
-
-impl Watch for Screen<'_> {
-    fn begin(&self, what: &str, bytes: u64) {
-        *self.bar.borrow_mut() = Some(self.ui.borrow().progress(what, Some(bytes)));
-    }
-
-    fn advance(&self, bytes: u64) {
-        if let Some(bar) = &*self.bar.borrow() {
-            bar.inc(bytes);
-        }
-    }
-
-    fn end(&self) {
-        if let Some(bar) = self.bar.borrow_mut().take() {
-            bar.finish_and_clear();
-        }
-    }
-
-    fn note(&self, text: &str) {
-        self.ui.borrow_mut().note(text);
-    }
-
-    fn stopped(&self) -> bool {
-        interrupt::asked()
-    }
-
-    fn wait(&self, time: Duration) {
-        let end = Instant::now() + time;
-        while !interrupt::asked() && Instant::now() < end {
-            std::thread::sleep(LOOK.min(end.saturating_duration_since(Instant::now())));
-        }
-    }
-}
 
 /// The repository of a reference.
 pub(super) fn open<'w>(

@@ -1,7 +1,9 @@
 //! `tamis inspect`.
 
+mod published;
+
 use super::config::schema;
-use super::image::{fetch, module_json, opinions, opinions_json, opinions_text, safe};
+use super::image::safe;
 use crate::args::InspectArgs;
 use crate::build::SECTION;
 use crate::exit::Exit;
@@ -12,11 +14,10 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
 use tamis_host::ModuleFacts;
-use tamis_oci::{Module, Reference};
 
 pub(super) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit> {
     if args.layout.is_some() || args.file.starts_with("oci://") {
-        return image(args, ui);
+        return published::run(args, ui);
     }
     let label = args.file.clone();
     let wasm = read_file(Path::new(&label))?;
@@ -28,60 +29,6 @@ pub(super) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit> {
         ui.data(&text)?;
     }
     Ok(Exit::Ok)
-}
-
-/// Anybody's image, and what each consumer makes of it. A consumer that was named and does not load it is a finding;
-/// so is an image that nobody loads.
-fn image(args: &InspectArgs, ui: &mut Ui) -> Result<Exit> {
-    let reference: Reference = args.file.parse()?;
-    let fetched = fetch(&reference, args.layout.as_deref(), &args.remote, ui)?;
-    let opinions = opinions(&args.target, &fetched)?;
-    let child = fetched.child.as_ref();
-    let found = child.and_then(|c| c.found());
-    let module = found.map(|f| Module::read(f.wasm));
-    if ui.json() {
-        let layers = child.iter().flat_map(|c| &c.layers).map(|l| &l.descriptor);
-        ui.json_line(&json!({
-            "event": "image", "reference": reference.to_string(), "digest": fetched.digest,
-            "index": fetched.index.is_some(), "manifest": child.map(|c| &c.digest),
-            "layout": found.map(|f| f.shape.name()), "wasm": module.as_ref().map(module_json),
-            "annotations": child.map(|c| &c.manifest.annotations),
-            "layers": layers.collect::<Vec<_>>(), "consumers": opinions_json(&opinions),
-        }))?;
-    } else {
-        let paint = ui.paint();
-        let strong = |t: &str| paint.tone(Tone::Strong, t);
-        let mut text =
-            format!("{} {reference}\n{} {}\n", strong("image     "), strong("digest    "), fetched.digest);
-        if let Some(child) = child.filter(|_| fetched.index.is_some()) {
-            let _ = writeln!(text, "{} {} of an index", strong("manifest  "), child.digest);
-        }
-        for layer in child.iter().flat_map(|c| &c.layers) {
-            let d = &layer.descriptor;
-            let _ = writeln!(text, "{} {} {} bytes", strong("layer     "), safe(&d.media_type), d.size);
-        }
-        if let (Some(found), Some(module)) = (found, &module) {
-            let _ = writeln!(text, "{} {}", strong("layout    "), found.shape.name());
-            let abi = module.abi().map_or(String::new(), |abi| format!(", Proxy-Wasm {}", safe(abi)));
-            let _ = writeln!(
-                text,
-                "{} sha256:{}, {} bytes{abi}",
-                strong("wasm      "),
-                module.sha256.hex(),
-                module.size
-            );
-        }
-        for (key, value) in child.iter().flat_map(|c| &c.manifest.annotations) {
-            let _ = writeln!(text, "  {}: {}", safe(key), safe(value));
-        }
-        text += &opinions_text(&opinions, paint);
-        ui.data(&text)?;
-    }
-    let fine = match args.target.is_empty() {
-        true => opinions.iter().any(|o| o.loads),
-        false => opinions.iter().all(|o| o.loads),
-    };
-    Ok(if fine { Exit::Ok } else { Exit::Findings })
 }
 
 /// What `tamis build` wrote into the module.

@@ -10,9 +10,11 @@ mod deploy;
 mod doctor;
 mod engine;
 mod explain;
+mod fix;
 mod image;
 mod inject;
 mod inspect;
+mod keyless;
 mod manifest;
 mod new;
 mod play;
@@ -46,6 +48,7 @@ pub fn run(verb: Verb, ui: &mut Ui) -> Result<Exit> {
         Verb::Manifest(args) => manifest::run(&args, ui),
         Verb::Deploy(args) => deploy::run(&args, ui),
         Verb::Pull(args) => pull::run(&args, ui),
+        Verb::Fix(args) => fix::run(&args, ui),
         Verb::Sign(args) => sign::run(&args, ui),
         Verb::Verify(args) => verify::run(&args, ui),
         Verb::Config(verb) => config::run(&verb, ui),

@@ -1,17 +1,18 @@
 //! `tamis push`.
 
 use super::image::{Screen, module_json, open, opinions_json, opinions_text};
+use super::sign::state;
 use crate::args::PushArgs;
 use crate::build::{self, Built, Request};
 use crate::exit::Exit;
 use crate::failure::{Code, Failure, Result};
-use crate::plan::{Source, facts, read_file};
+use crate::plan::{self, Source, facts, read_file};
 use crate::ui::{Tone, Ui};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tamis_oci::remote::{Push, Tagged, push};
+use tamis_oci::remote::{Push, Registry, Tagged, attach, push};
 use tamis_oci::sign::{PrivateKey, Signed, sign};
-use tamis_oci::{Fetched, Folder, Image, Layout, Module, Reference, Spec, consumers, fetch};
+use tamis_oci::{Fetched, Folder, Image, Layout, Module, Reference, Spec, consumers, fetch, sbom};
 
 pub(super) fn run(args: &PushArgs, ui: &mut Ui) -> Result<Exit> {
     let reference: Reference = args.reference.parse()?;
@@ -24,6 +25,7 @@ pub(super) fn run(args: &PushArgs, ui: &mut Ui) -> Result<Exit> {
     let (wasm, built) = module(args, ui)?;
     let mut annotations = facts(built.as_ref(), ui)?.annotations(&Module::read(&wasm));
     annotations.extend(own);
+    let sbom = sbom(args, built.as_ref())?;
     let root_id = built.and_then(|b| b.settings.root_id).unwrap_or_default();
     let tags = tags(&reference, &args.tag);
     let first = Layout::from(args.layout_kind);
@@ -34,9 +36,33 @@ pub(super) fn run(args: &PushArgs, ui: &mut Ui) -> Result<Exit> {
         let image = Image::build(&spec)?;
         let behind = if layout == first { "" } else { suffix(layout) };
         let tags: Vec<_> = tags.iter().map(|t| format!("{t}{behind}")).collect();
-        one(args, &reference, (&image, &tags), key.as_ref(), ui)?;
+        let more = More { key: key.as_ref(), sbom: sbom.as_deref() };
+        one(args, &reference, (&image, &tags), &more, ui)?;
     }
     Ok(Exit::Ok)
+}
+
+/// What is attached to each image.
+struct More<'a> {
+    key: Option<&'a PrivateKey>,
+    sbom: Option<&'a [u8]>,
+}
+
+/// The list to attach: of the file that is named, else of the package that was built.
+fn sbom(args: &PushArgs, built: Option<&Built>) -> Result<Option<Vec<u8>>> {
+    let Some(named) = &args.sbom else { return Ok(None) };
+    let bytes = match (named, built) {
+        (Some(path), _) => read_file(path)?,
+        (None, Some(built)) => build::sbom(built)?,
+        (None, None) => {
+            let text = "of a module alone nobody knows what it is made of";
+            return Err(Failure::new(Code::Usage, text)
+                .hint("name the list: `--sbom=FILE`; `tamis build --sbom` writes one beside the module"));
+        }
+    };
+    // Before anything is pushed.
+    sbom::count(&bytes)?;
+    Ok(Some(bytes))
 }
 
 /// The tags, each once. `latest` is meant only where nothing else is said.
@@ -67,6 +93,7 @@ fn module(args: &PushArgs, ui: &mut Ui) -> Result<(Vec<u8>, Option<Built>)> {
     Ok(match Source::find(&args.filter)? {
         Source::Wasm(path) => (read_file(&path)?, None),
         Source::Bytes(_, bytes) => (bytes, None),
+        Source::Image(reference) => (plan::module(&reference, &(&args.remote).into(), ui)?.1, None),
         Source::Package(folder) => {
             let built =
                 build::one(&folder, &Request { target: args.target.clone(), ..Request::default() }, ui)?;
@@ -94,13 +121,14 @@ struct Outcome {
     bytes: u64,
     fetched: Fetched,
     signed: Option<Signed>,
+    sbom: Option<Value>,
 }
 
 fn one(
     args: &PushArgs,
     reference: &Reference,
     (image, tags): (&Image, &[String]),
-    key: Option<&PrivateKey>,
+    more: &More<'_>,
     ui: &mut Ui,
 ) -> Result<()> {
     let outcome = if let Some(folder) = &args.layout {
@@ -112,17 +140,21 @@ fn one(
         }
         ui.status("Wrote", &format!("{} to `{}`", image.layout.name(), folder.display()));
         let fetched = fetch(&store, image.digest().as_str())?;
-        Outcome { event: "written", tags: states, uploaded: 0, bytes: 0, fetched, signed: None }
+        Outcome { event: "written", tags: states, uploaded: 0, bytes: 0, fetched, signed: None, sbom: None }
     } else if args.dry_run {
         let states = tags.iter().map(|t| (t.clone(), Tagged::New)).collect();
         let fetched = fetch(image, image.digest().as_str())?;
-        Outcome { event: "would-push", tags: states, uploaded: 0, bytes: 0, fetched, signed: None }
+        let made = |bytes: &[u8]| sbom::artifact(image.manifest.descriptor.clone(), bytes.to_vec());
+        let made = more.sbom.map(made).transpose()?;
+        let sbom = made.map(|made| json!({"state": "not-asked", "manifest": made.digest()}));
+        Outcome { event: "would-push", tags: states, uploaded: 0, bytes: 0, fetched, signed: None, sbom }
     } else {
         ui.status("Pushing", &format!("{} to {}", image.layout.name(), reference.place()));
         let screen = Screen::new(ui);
         let registry = open(reference, &args.remote, &screen)?;
         let pushed = push(&registry, &Push { image, tags, overwrite: args.overwrite })?;
-        let signed = key.map(|key| sign(&registry, image.digest().as_str(), key)).transpose()?;
+        let sbom = more.sbom.map(|bytes| attach_sbom(&registry, image, bytes, more.key)).transpose()?;
+        let signed = more.key.map(|key| sign(&registry, image.digest().as_str(), key)).transpose()?;
         Outcome {
             event: "pushed",
             tags: pushed.tags,
@@ -130,9 +162,24 @@ fn one(
             bytes: pushed.bytes,
             fetched: pushed.fetched,
             signed: signed.map(|(_, signed)| signed),
+            sbom,
         }
     };
     tell(reference, image, &outcome, ui)
+}
+
+fn attach_sbom(
+    registry: &Registry<'_>,
+    image: &Image,
+    bytes: &[u8],
+    key: Option<&PrivateKey>,
+) -> Result<Value> {
+    let made = sbom::artifact(image.manifest.descriptor.clone(), bytes.to_vec())?;
+    let state = if attach(registry, &made)? { "new" } else { "unchanged" };
+    if let Some(key) = key {
+        sign(registry, made.digest().as_str(), key)?;
+    }
+    Ok(json!({"state": state, "manifest": made.digest(), "components": sbom::count(bytes)?}))
 }
 
 fn tell(reference: &Reference, image: &Image, outcome: &Outcome, ui: &mut Ui) -> Result<()> {
@@ -150,7 +197,7 @@ fn tell(reference: &Reference, image: &Image, outcome: &Outcome, ui: &mut Ui) ->
         );
     }
     if ui.json() {
-        let state = |tagged: &Tagged| match tagged {
+        let was = |tagged: &Tagged| match tagged {
             Tagged::New => json!({"state": "new"}),
             Tagged::Unchanged => json!({"state": "unchanged"}),
             Tagged::Moved(from) => json!({"state": "moved", "was": from}),
@@ -159,7 +206,7 @@ fn tell(reference: &Reference, image: &Image, outcome: &Outcome, ui: &mut Ui) ->
             .tags
             .iter()
             .map(|(tag, tagged)| {
-                let mut line = state(tagged);
+                let mut line = was(tagged);
                 line["tag"] = json!(tag);
                 line
             })
@@ -167,7 +214,7 @@ fn tell(reference: &Reference, image: &Image, outcome: &Outcome, ui: &mut Ui) ->
         return ui.json_line(&json!({
             "event": outcome.event, "repository": place, "digest": digest, "layout": image.layout.name(),
             "pinned": format!("oci://{place}@{digest}"), "tags": tags, "wasm": module_json(&image.module),
-            "signature": outcome.signed.as_ref().map(super::sign::state),
+            "signature": outcome.signed.as_ref().map(state), "sbom": outcome.sbom,
             "uploaded": outcome.uploaded, "uploaded_bytes": outcome.bytes, "consumers": opinions_json(&opinions),
         }));
     }
@@ -186,8 +233,12 @@ fn tell(reference: &Reference, image: &Image, outcome: &Outcome, ui: &mut Ui) ->
     text += &format!("{} oci://{place}@{digest}\n", strong("image  "));
     text +=
         &format!("{} sha256:{}, {} bytes\n", strong("wasm   "), image.module.sha256.hex(), image.module.size);
-    if let Some(signed) = &outcome.signed {
-        text += &format!("{} {}\n", strong("signed "), super::sign::state(signed));
+    for (word, value) in [("sbom   ", outcome.sbom.clone()), ("signed ", outcome.signed.as_ref().map(state))]
+    {
+        if let Some(value) = value {
+            let field = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+            text += &format!("{} {} ({})\n", strong(word), field("manifest"), field("state"));
+        }
     }
     text += &opinions_text(&opinions, paint);
     ui.data(&text)

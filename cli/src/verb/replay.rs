@@ -31,7 +31,12 @@ pub(super) fn run(args: &ReplayArgs, ui: &mut Ui) -> Result<Exit> {
     let mut reader = open(&args.captures)?;
     let engine = engine(ui)?;
     let coverage = args.coverage.is_some();
-    let request = Request { target: args.target.clone(), coverage, ..Request::default() };
+    let request = Request {
+        target: args.target.clone(),
+        remote: (&args.remote).into(),
+        coverage,
+        ..Request::default()
+    };
     let mut loaded = Vec::new();
     for plan in &plans {
         loaded.push(plan.load(&engine, &request, ui)?);

@@ -22,7 +22,8 @@ pub(super) fn run(args: &TestArgs, ui: &mut Ui) -> Result<Exit> {
 }
 
 fn once(args: &TestArgs, ui: &mut Ui) -> Result<Exit> {
-    let request = Request { target: args.target.clone(), ..Request::default() };
+    let request =
+        Request { target: args.target.clone(), remote: (&args.remote).into(), ..Request::default() };
     let paths = paths(args)?;
     let files = find::tests(&paths)?;
     if files.is_empty() {

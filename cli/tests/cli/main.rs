@@ -21,6 +21,7 @@ mod publish;
 mod real;
 mod reference;
 mod replay;
+mod supply;
 mod support;
 mod templates;
 mod watch;

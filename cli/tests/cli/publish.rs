@@ -1,22 +1,22 @@
 //! `push`, `pull` and `inspect oci://` against a real registry (`cargo xtask setup`).
 
 use crate::guests;
-use crate::real::{Real, Setup, skopeo};
+use crate::real::{Real, Setup, program, skopeo};
 use crate::support::{Place, Ran};
 use std::io::Write as _;
 use std::process::Stdio;
 
-const PASSWORD: &str = "s3cret-of-alice";
+pub(crate) const PASSWORD: &str = "s3cret-of-alice";
 
 /// A folder with a filter and no logins but those that a test makes.
-fn place() -> Place {
+pub(crate) fn place() -> Place {
     let place = Place::new();
     place.wasm("f.wasm", &guests::pass());
     place
 }
 
 /// `tamis` as a user without any login.
-fn run(place: &Place, args: &[&str], vars: &[(&str, &str)], stdin: &str) -> Ran {
+pub(crate) fn run(place: &Place, args: &[&str], vars: &[(&str, &str)], stdin: &str) -> Ran {
     let mut command = place.command(args);
     for name in [
         "DOCKER_CONFIG",
@@ -313,13 +313,14 @@ fn new_build_test_push_pull_serve_8() {
 #[test]
 fn a_signed_filter_is_told_from_others() {
     let (registry, place) = (Real::open(), place());
+    let openssl = program("openssl", "TAMIS_OPENSSL").display().to_string();
     for name in ["mine", "other"] {
         let (private, public) = (format!("{name}.pem"), format!("{name}.pub"));
         for args in [
             &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &private][..],
             &["ec", "-in", &private, "-pubout", "-out", &public],
         ] {
-            let mut command = place.program("openssl", args);
+            let mut command = place.program(&openssl, args);
             assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
         }
     }

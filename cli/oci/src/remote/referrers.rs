@@ -74,20 +74,24 @@ fn tagged(registry: &Registry<'_>, digest: &Digest) -> Result<Option<Index>, Err
     }
 }
 
-/// Attaches an artifact to its image, and looks whether it is listed.
+/// Attaches an artifact to its image, and looks whether it is listed. False when it was attached before: then nothing
+/// is sent.
 ///
 /// # Errors
 /// When the registry refuses, or does not list it afterwards.
-pub fn attach(registry: &Registry<'_>, artifact: &Artifact) -> Result<(), Error> {
+pub fn attach(registry: &Registry<'_>, artifact: &Artifact) -> Result<bool, Error> {
+    let lists = |all: &[Descriptor]| all.iter().any(|d| d.digest == *artifact.digest());
+    if lists(&referrers(registry, &artifact.subject)?) {
+        return Ok(false);
+    }
     upload_missing(registry, &artifact.blobs, false)?;
     let answer = put(registry, &artifact.manifest, artifact.digest().as_str())?;
     // Who has a list says so (distribution specification 1.1, "Pushing Manifests with Subject").
     if answer.header("oci-subject").is_none() {
         add(registry, artifact)?;
     }
-    let listed = referrers(registry, &artifact.subject)?;
-    if listed.iter().any(|d| d.digest == *artifact.digest()) {
-        return Ok(());
+    if lists(&referrers(registry, &artifact.subject)?) {
+        return Ok(true);
     }
     let text = format!("the registry took {} and does not list it", artifact.digest());
     Err(Error::new(Kind::Broken, text).hint("nobody will find what was attached"))

@@ -99,9 +99,11 @@ pub(super) fn make(digest: &Digest, key: &PrivateKey) -> Result<Vec<u8>, Error> 
     })
 }
 
-/// Checks that a bundle holds this key's signature of this image; the error is the reason why not. Nothing in it is
-/// believed before the signature fits.
-pub(super) fn check(bytes: &[u8], digest: &Digest, key: &PublicKey) -> Result<(), String> {
+/// Checks that a bundle holds this key's signature of this image. Nothing in it is believed before the signature fits.
+///
+/// # Errors
+/// The reason why not.
+pub fn check(bytes: &[u8], digest: &Digest, key: &PublicKey) -> Result<(), String> {
     let bundle: Read = serde_json::from_slice(bytes).map_err(|_| "a signature that cannot be read")?;
     let envelope = bundle.dsse_envelope.ok_or("a signature of a file, not of an image")?;
     let payload = STANDARD.decode(&envelope.payload).map_err(|_| "a signature that cannot be read")?;

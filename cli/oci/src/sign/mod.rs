@@ -7,9 +7,10 @@ mod bundle;
 pub mod cosign;
 mod key;
 
+pub use bundle::check;
 pub use key::{PrivateKey, PublicKey};
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, MAX_ATTACHED, content};
 use crate::error::{Error, Kind};
 use crate::manifest::{Descriptor, Document, types};
 use crate::remote::{Registry, attach, referrers, tag_of};
@@ -18,16 +19,13 @@ use crate::{Digest, Store};
 /// Largest bundle that is read, bytes: one with certificates and a log's proof has about 10 KiB.
 const MAX_BUNDLE: u64 = 1 << 20;
 
-/// Most signatures of an image that are looked at: anybody who may push can add some.
-const MAX_SIGNATURES: usize = 100;
-
-/// What came of signing.
+/// What came of signing; each with the digest of the signature's manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signed {
-    /// A signature was attached; the digest of its manifest.
+    /// A signature was attached.
     New(Digest),
     /// The key had signed this image before.
-    Already,
+    Already(Digest),
 }
 
 /// Signs what a tag or digest names: an image, or an index as a whole. The same key makes the same signature again.
@@ -38,7 +36,7 @@ pub fn sign(registry: &Registry<'_>, target: &str, key: &PrivateKey) -> Result<(
     let subject = subject(registry, target)?;
     let digest = subject.digest.clone();
     match verify(registry, &digest, &key.public()) {
-        Ok(_) => return Ok((digest, Signed::Already)),
+        Ok(mut known) => return Ok((digest, Signed::Already(known.swap_remove(0)))),
         Err(e) if matches!(e.kind, Kind::NotSigned | Kind::BadSignature) => {}
         Err(e) => return Err(e),
     }
@@ -74,17 +72,17 @@ pub fn subject(registry: &Registry<'_>, target: &str) -> Result<Descriptor, Erro
     Ok(Descriptor::of(kind.as_deref().unwrap_or(types::OCI_MANIFEST), &bytes))
 }
 
-/// Looks for a signature of this digest by this key; gives how many there are.
+/// Looks for signatures of this digest by this key; gives the digests of their manifests, at least one.
 ///
 /// # Errors
 /// [`Kind::NotSigned`] when nothing is attached, [`Kind::BadSignature`] when nothing that is attached is a signature
 /// by this key. A registry that does not answer is an error of its own: nothing is known then.
-pub fn verify(registry: &Registry<'_>, digest: &Digest, key: &PublicKey) -> Result<usize, Error> {
+pub fn verify(registry: &Registry<'_>, digest: &Digest, key: &PublicKey) -> Result<Vec<Digest>, Error> {
     let name = format!("{}@{digest}", registry.repository);
-    let mut good = 0;
+    let mut good = Vec::new();
     let mut reasons = Vec::new();
-    for descriptor in referrers(registry, digest)?.iter().filter(|d| may_hold(d)).take(MAX_SIGNATURES) {
-        let outcome = match read(registry, descriptor) {
+    for descriptor in referrers(registry, digest)?.into_iter().filter(may_hold).take(MAX_ATTACHED) {
+        let outcome = match content(registry, &descriptor.digest, is_bundle, MAX_BUNDLE) {
             Ok(None) => continue,
             Ok(Some(bytes)) => bundle::check(&bytes, digest, key),
             // Wrong bytes are a fact about the signature; a registry that does not answer is not.
@@ -92,11 +90,11 @@ pub fn verify(registry: &Registry<'_>, digest: &Digest, key: &PublicKey) -> Resu
             Err(e) => return Err(e),
         };
         match outcome {
-            Ok(()) => good += 1,
+            Ok(()) => good.push(descriptor.digest),
             Err(why) => reasons.push(why),
         }
     }
-    if good > 0 {
+    if !good.is_empty() {
         return Ok(good);
     }
     if reasons.is_empty() {
@@ -124,16 +122,4 @@ fn may_hold(descriptor: &Descriptor) -> bool {
 
 fn is_bundle(kind: &str) -> bool {
     kind.starts_with("application/vnd.dev.sigstore.bundle")
-}
-
-/// The bundle in what refers to an image; none when it holds something else.
-fn read(registry: &Registry<'_>, descriptor: &Descriptor) -> Result<Option<Vec<u8>>, Error> {
-    let (bytes, said) = registry.manifest(descriptor.digest.as_str())?;
-    let Document::Manifest(manifest) = Document::read(&bytes, said.as_deref())? else { return Ok(None) };
-    let Some(layer) = manifest.layers.iter().find(|l| is_bundle(&l.media_type)) else { return Ok(None) };
-    if layer.size > MAX_BUNDLE {
-        let text = format!("a signature has {} bytes; {MAX_BUNDLE} are read", layer.size);
-        return Err(Error::new(Kind::BadImage, text));
-    }
-    registry.blob(layer).map(Some)
 }

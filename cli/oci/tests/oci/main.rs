@@ -8,6 +8,7 @@ mod keyless;
 mod lies;
 mod logins;
 mod mending;
+mod packages;
 mod pieces;
 mod plain;
 mod reading;

@@ -5,7 +5,7 @@ use crate::args::EngineArg;
 use crate::build::Request;
 use crate::failure::{Code, Failure, Result};
 use crate::interrupt;
-use crate::plan::{FilterPlan, Loaded, Source, read_file, unwrapped};
+use crate::plan::{self, FilterPlan, Loaded, Source, read_file, unwrapped};
 use crate::report::{Failed, Files, TestDone, shown};
 use crate::ui::Ui;
 use crate::verb::engine::{self, Link, Player};
@@ -69,7 +69,8 @@ impl Runner {
         if let Some(wasm) = &self.instead {
             return Source::find(wasm);
         }
-        let named = beside(path, &filter.filter.value);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let named = plan::beside(folder, &filter.filter.value);
         // One name for one folder, so that it is built once.
         let named = std::fs::canonicalize(&named).unwrap_or(named);
         Source::find(&named).map_err(|failure| at(path, filter.filter.at, failure))

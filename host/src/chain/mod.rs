@@ -50,8 +50,6 @@ pub(crate) struct Play<'a> {
     pub(crate) desk: &'a mut Box<Desk>,
     pub(crate) out: &'a mut Playback,
     pub(crate) exchange: Option<&'a Exchange>,
-    /// A reply that the host makes is not to be waited for again.
-    pub(crate) stuck: bool,
 }
 
 impl Play<'_> {

@@ -67,9 +67,8 @@ impl Play<'_> {
         self.desk.fault(FaultKind::Stuck, filter, text);
         self.out.outcome = Outcome::Stuck;
         self.desk.stream.flags |= flag("SI");
-        if !std::mem::replace(&mut self.stuck, true) {
-            self.local_reply(None, Reply::host(504, "stream timeout", "stream_idle_timeout"));
-        }
+        // When that is held in turn, the next one goes past the filters.
+        self.local_reply(None, Reply::host(504, "stream timeout", "stream_idle_timeout"));
         if dir == Dir::Response && !self.over() {
             self.reset();
         }

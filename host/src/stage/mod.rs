@@ -145,7 +145,7 @@ impl Stage {
     }
 
     fn player<'a>(&'a mut self, out: &'a mut Playback) -> Play<'a> {
-        Play { slots: &mut self.slots, desk: &mut self.desk, out, exchange: None, stuck: false }
+        Play { slots: &mut self.slots, desk: &mut self.desk, out, exchange: None }
     }
 
     /// The playback's own lists take what filters write, so that their memory is used again.

@@ -157,7 +157,11 @@ impl Play<'_> {
 
     /// The client's connection ends without more.
     pub(super) fn reset(&mut self) {
-        let whole = self.desk.stream.lanes[Dir::Response as usize].done;
+        let lane = &self.desk.stream.lanes[Dir::Response as usize];
+        let whole = lane.done;
+        if lane.body_changed && !whole {
+            self.check_surplus();
+        }
         self.desk.stream.lanes.iter_mut().for_each(|lane| lane.aborted = true);
         if self.desk.stream.reading {
             // Of the reply nothing has left.

@@ -178,12 +178,16 @@ impl Play<'_> {
         if self.cut(dir) {
             return;
         }
-        let d = dir as usize;
-        self.desk.stream.lanes[d].piece.clear();
+        self.desk.stream.lanes[dir as usize].piece.clear();
         if freed {
-            let sides = self.desk.stream.seats.iter_mut().map(|seat| &mut seat.sides[d]);
-            sides.filter(|side| side.body == BodyView::Piece).for_each(|side| side.body = BodyView::Gone);
+            self.free_piece(dir);
         }
+    }
+
+    /// The buffer of what arrived is no longer there for those who look at it later.
+    pub(super) fn free_piece(&mut self, dir: Dir) {
+        let sides = self.desk.stream.seats.iter_mut().map(|seat| &mut seat.sides[dir as usize]);
+        sides.filter(|side| side.body == BodyView::Piece).for_each(|side| side.body = BodyView::Gone);
     }
 }
 

@@ -94,6 +94,9 @@ impl Play<'_> {
         if asked.resumed && gate == Gate::Single {
             // Only the headers were to be held: the body goes its own way.
             self.resume(dir, self.index(dir, filter));
+            // What was refused in this callback ends the way of all filters.
+            let refused = dir == Dir::Response && self.desk.stream.past.is_some();
+            self.desk.stream.lanes[dir as usize].aborted |= refused;
         } else if asked.resumed {
             self.resumed_in_headers(dir, filter, phase, gate, eos);
             gate = Gate::Open;

@@ -111,6 +111,16 @@ impl Play<'_> {
         }
     }
 
+    /// More has left of a response that ends here than its `content-length` says.
+    #[cold]
+    pub(super) fn check_surplus(&mut self) {
+        let Some(reply) = self.out.reply.get() else { return };
+        let said = reply.headers.text("content-length").and_then(|said| said.trim().parse().ok());
+        if said.is_some_and(|said: u64| (reply.body.bytes.len() as u64) > said) {
+            self.check_length(Dir::Response);
+        }
+    }
+
     /// Envoy writes the body of a 204 and a 304, too: over HTTP/1 the client takes it for the next response.
     #[cold]
     pub(super) fn check_bodiless(&mut self) {

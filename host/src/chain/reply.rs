@@ -81,7 +81,11 @@ impl Play<'_> {
             lane.piece.extend_from_slice(&reply.body);
             lane.bytes_in += reply.body.len() as u64;
             self.data(Dir::Response, 0, BodyView::Piece, true);
-            self.piece_is_over(Dir::Response, true);
+            match lives {
+                // Its log comes once all is read.
+                true => self.free_piece(Dir::Response),
+                false => self.piece_is_over(Dir::Response, true),
+            }
         }
     }
 

@@ -266,8 +266,9 @@ fn client_seen(playback: &Playback, step: &Step) -> Seen {
     };
     let status = reply.headers.text(":status").unwrap_or("").to_owned();
     let mut seen = seen(reply, status, step.method() == "HEAD", step.http2);
-    // Behind a content-length it is the length that tells.
-    let framed = !step.http2 && reply.headers.text("content-length").is_some();
+    // Behind a content-length it is the length that tells, and these have no body for a client.
+    let empty = matches!(reply.headers.text(":status"), Some("204" | "304"));
+    let framed = !step.http2 && (empty || reply.headers.text("content-length").is_some());
     if reply.body.truncated && !framed {
         seen.odd.insert(0, CUT.into());
     }
@@ -289,13 +290,15 @@ fn seen(message: &Message, start: String, bodiless: bool, http2: bool) -> Seen {
     for (name, value) in message.headers.iter() {
         let name = String::from_utf8_lossy(name).into_owned();
         match name.as_str() {
-            ":authority" => seen.headers.push(("host".into(), value.to_vec())),
+            ":authority" => seen.headers.push(("host".into(), value.trim_ascii().to_vec())),
             pseudo if pseudo.starts_with(':') => {}
             _ => seen.headers.push((name, value.trim_ascii().to_vec())),
         }
     }
     // HTTP/1 has no room for trailers behind a body whose length is told, nor where there are no chunks.
-    let status = message.headers.text(":status").and_then(|status| status.parse::<u32>().ok());
+    let response = message.headers.text(":method").is_none();
+    let status =
+        message.headers.text(":status").filter(|_| response).and_then(|status| status.parse::<u32>().ok());
     let chunks = status.is_none_or(|status| status >= 200 && status != 204);
     let framed = !http2 && (message.headers.text("content-length").is_some() || !chunks);
     let trailers = message.trailers.get().filter(|_| !framed).into_iter().flat_map(|t| t.iter());

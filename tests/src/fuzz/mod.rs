@@ -43,12 +43,13 @@ pub fn case(seed: u64, number: u64) -> Case {
     let key = format!("k{number}");
     for _ in 0..dice.weigh(&[(6, 1), (2, 2), (1, 3)]) {
         let mut step = traffic::step(&mut dice);
+        let quiet = dice.percent(50);
         for filter in &row.chain {
             let in_pieces =
                 step.chunked || step.answer.chunked || step.body.len().max(step.answer.body.len()) > 1;
-            let calls = !filter.allow_on_headers_stop_iteration && !in_pieces;
+            let calls = quiet && !filter.allow_on_headers_stop_iteration && !in_pieces;
             let pair = filter.vm.is_some();
-            let whom = For { key: &key, http2: step.http2, calls, pair };
+            let whom = For { key: &key, http2: step.http2, quiet, calls, pair };
             let script = script::script(&mut dice, &whom);
             if !script.is_empty() {
                 step.script.insert(filter.name.clone(), script);

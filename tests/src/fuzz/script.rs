@@ -38,6 +38,8 @@ pub(super) struct For<'a> {
     pub(super) key: &'a str,
     /// The client speaks HTTP/2, and its library refuses what HTTP/2 cannot carry.
     pub(super) http2: bool,
+    /// Nobody ends the stream in a body or in trailers: somebody may wait for the answer to a call.
+    pub(super) quiet: bool,
     /// The filter may call: it can hold its stream meanwhile.
     pub(super) calls: bool,
     /// Its VM has another filter, whose context it can reach.
@@ -349,6 +351,10 @@ impl Script<'_> {
         let kind = match phase {
             "rqh" => self.dice.weigh(&[(10, "reply"), (2, "close"), (4, "ret"), (2, "two"), (1, "cont")]),
             "rsh" => self.dice.weigh(&[(10, "reply"), (2, "close"), (4, "ret"), (1, "cont")]),
+            "rqb" | "rqb1" | "rqb2" | "rsb" | "rsb1" | "rsb2" if self.whom.quiet => {
+                self.dice.weigh(&[(1, "cont"), (6, "ret")])
+            }
+            "rqt" | "rst" if self.whom.quiet => return,
             "rqb" | "rqb1" | "rqb2" => {
                 self.dice.weigh(&[(4, "reply"), (2, "close"), (4, "cont"), (24, "ret"), (1, "two")])
             }

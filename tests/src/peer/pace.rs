@@ -28,7 +28,7 @@ pub const CAREFUL: Pace = Pace {
 };
 
 /// As [`CAREFUL`], but what nothing wakes ends before an upstream loses its patience and answers half a request.
-pub const SOON_IDLE: Pace = Pace { idle: Duration::from_millis(300), ..CAREFUL };
+pub const SOON_IDLE: Pace = Pace { idle: Duration::from_millis(200), ..CAREFUL };
 
 /// As fast as it goes. What differs is played again with [`CAREFUL`].
 pub const BRISK: Pace = Pace {

@@ -35,6 +35,27 @@ use std::rc::Rc;
 use tamis_abi::MapType;
 
 /// A filter that only looks at what is over.
+///
+/// ```
+/// use tamis_sdk::access_log::{AccessLog, LogEntry};
+/// use tamis_sdk::{log, prelude::*};
+///
+/// struct Slow;
+///
+/// impl AccessLog for Slow {
+///     type Config = ();
+///
+///     fn new((): (), _root: &Root) -> Result<Self> {
+///         Ok(Self)
+///     }
+///
+///     fn log(&self, entry: &LogEntry) {
+///         if entry.status() == Some(504) {
+///             log::warn!("{:?} was too slow", entry.request().text(":path"));
+///         }
+///     }
+/// }
+/// ```
 pub trait AccessLog: Sized + 'static {
     /// As [`Filter::Config`](crate::Filter::Config).
     type Config: DeserializeOwned;
@@ -52,6 +73,16 @@ pub trait AccessLog: Sized + 'static {
 
 /// What an exchange was, to read. Trailers of requests are missing: Envoy 1.40 shows them to nobody any more
 /// (docs/envoy.md 2.1).
+///
+/// ```
+/// use tamis_sdk::access_log::LogEntry;
+///
+/// fn is_failed_call(entry: &LogEntry) -> bool {
+///     // Of a call that ends at once gRPC has its status in the headers.
+///     let status = entry.response_trailers().get("grpc-status").or(entry.response().get("grpc-status"));
+///     status.is_some_and(|status| status != b"0")
+/// }
+/// ```
 #[derive(Debug)]
 pub struct LogEntry {
     request: Headers,

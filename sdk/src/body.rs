@@ -24,7 +24,7 @@ pub(crate) enum Hook {
 }
 
 /// One piece of a body, to look at.
-pub struct Piece(Vec<u8>);
+pub(crate) struct Piece(Vec<u8>);
 
 impl std::ops::Deref for Piece {
     type Target = [u8];
@@ -35,6 +35,14 @@ impl std::ops::Deref for Piece {
 }
 
 /// A body is larger than the filter wants to hold.
+///
+/// ```
+/// use tamis_sdk::body::BodyTooLarge;
+///
+/// let error = tamis_sdk::Error::from(BodyTooLarge { limit: 1024 });
+/// assert_eq!(error.downcast_ref(), Some(&BodyTooLarge { limit: 1024 }));
+/// assert_eq!(error.to_string(), "the body is larger than 1024 bytes");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyTooLarge {
     /// The limit given to [`Body::rewrite`], in bytes.
@@ -51,6 +59,12 @@ impl std::error::Error for BodyTooLarge {}
 
 /// Pieces of the body came while the headers were held (`allow_on_headers_stop_iteration`), so a hook that
 /// was set afterwards would miss them.
+///
+/// ```
+/// use tamis_sdk::body::BodyMissed;
+///
+/// assert!(BodyMissed.to_string().contains("allow_on_headers_stop_iteration"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyMissed;
 

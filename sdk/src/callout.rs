@@ -45,6 +45,18 @@ pub struct Callout {
 }
 
 /// Why there is no answer.
+///
+/// ```
+/// use tamis_sdk::callout::CalloutError;
+/// use tamis_sdk::prelude::*;
+///
+/// fn answer(error: CalloutError) -> Error {
+///     match error {
+///         CalloutError::Timeout | CalloutError::Unreachable(_) => Reply::new(503).header("retry-after", "1").into(),
+///         error => error.into(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CalloutError {
     /// The proxy has no such cluster, or a header that it needs is missing.
@@ -83,7 +95,28 @@ impl fmt::Display for CalloutError {
 
 impl std::error::Error for CalloutError {}
 
+/// As a host takes it: at least one, and what a signed number holds.
+pub(crate) fn millis(timeout: Duration) -> u32 {
+    let most = i32::MAX.unsigned_abs();
+    // In 64 bits what would take more than that is long enough.
+    let millis = timeout.as_secs().saturating_mul(1000).saturating_add(timeout.subsec_millis().into());
+    u32::try_from(millis).unwrap_or(most).clamp(1, most)
+}
+
 /// What a service answered, 5xx too. Answers that the proxy makes in its name are [`CalloutError`]s.
+///
+/// ```
+/// use tamis_sdk::callout::CalloutReply;
+/// use tamis_sdk::prelude::*;
+///
+/// fn user(reply: &CalloutReply) -> Result<String> {
+///     if !reply.is_success() {
+///         return Err(Error::msg(format!("the service answered {}", reply.status())));
+///     }
+///     let user = reply.headers.text("x-user")?.ok_or_else(|| Error::msg("the service named nobody"))?;
+///     Ok(user.to_owned())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct CalloutReply {
     /// The headers, `:status` among them.
@@ -190,9 +223,7 @@ impl Callout {
     /// How long the answer may take; 5 s when not said. At least a millisecond, since 0 is "for ever" to
     /// Envoy.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        // As the host takes it.
-        let most = i32::MAX.unsigned_abs();
-        self.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(most).clamp(1, most);
+        self.timeout_ms = millis(timeout);
         self
     }
 

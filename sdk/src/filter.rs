@@ -45,6 +45,32 @@ pub enum OnError {
 }
 
 /// A filter: what it is told once, and what it does to each exchange.
+///
+/// ```
+/// use serde::Deserialize;
+/// use tamis_sdk::prelude::*;
+///
+/// #[derive(Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Config {
+///     tenant: String,
+/// }
+///
+/// struct Tenant(Config);
+///
+/// impl Filter for Tenant {
+///     type Config = Config;
+///
+///     fn new(config: Config, _root: &Root) -> Result<Self> {
+///         Ok(Self(config))
+///     }
+///
+///     async fn handle(self: Rc<Self>, mut request: Request, next: Next) -> Result<Response> {
+///         request.headers_mut().set("x-tenant", &self.0.tenant)?;
+///         next.run(request).await
+///     }
+/// }
+/// ```
 pub trait Filter: Sized + 'static {
     /// What the deployment says. JSON; no configuration at all is read as `null`, then as `{}`.
     type Config: DeserializeOwned;

@@ -51,6 +51,15 @@ pub fn clear_route_cache() -> Result<(), HostError> {
 }
 
 /// How far filter state reaches.
+///
+/// ```
+/// use tamis_sdk::foreign::{Span, set_filter_state};
+///
+/// /// Chooses the upstream of a TCP connection.
+/// fn choose(cluster: &str) -> Result<(), tamis_sdk::HostError> {
+///     set_filter_state("envoy.tcp_proxy.cluster", cluster, Span::Connection)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Span {
     /// This filter chain.
@@ -75,6 +84,21 @@ pub fn set_filter_state(path: &str, value: &str, span: Span) -> Result<(), HostE
 }
 
 /// What a property is that a filter sets ([`property::set`](crate::property::set)).
+///
+/// ```
+/// use tamis_sdk::foreign::{Kind, Span, declare_property};
+/// use tamis_sdk::property;
+///
+/// /// In `Filter::new`.
+/// fn declare() -> Result<(), tamis_sdk::HostError> {
+///     declare_property("tenant", false, Kind::Text, Span::Request)
+/// }
+///
+/// /// In `handle`; another filter, or an access log, reads it as `wasm.tenant`.
+/// fn tell(tenant: &str) {
+///     let _ = property::set("tenant", tenant.as_bytes());
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
     /// Bytes.

@@ -15,6 +15,18 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 /// What came first.
+///
+/// ```
+/// use std::future::ready;
+/// use tamis_sdk::future::{Either, race};
+///
+/// async fn first() -> &'static str {
+///     match race(ready(1), ready(2)).await {
+///         Either::First(_) => "the first",
+///         Either::Second(_) => "the second",
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Either<A, B> {
     /// The first future's.

@@ -2,9 +2,9 @@
 //!
 //! Messages are bytes: encode and decode them with whatever the filter has for it.
 
+use crate::callout::millis;
 use crate::headers::{HeaderError, Headers, words};
 use crate::host;
-use crate::slot::Slot;
 use crate::wire::Fields;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -15,13 +15,13 @@ mod calls;
 mod failure;
 mod stream;
 
-use calls::{Waiting, Waits, add, prepare};
+use calls::{Answer, Waiting, Waits, add, prepare};
 pub use failure::{Failure, GrpcError};
 pub use stream::Stream;
 use stream::StreamState;
 
-/// How long an answer may take when nothing else is said.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take when nothing else is said, milliseconds.
+const TIMEOUT_MS: u32 = 5_000;
 
 /// A unary call, or the beginning of a stream. `cluster` is a name that the proxy knows, not a host.
 ///
@@ -47,7 +47,7 @@ pub struct Call {
     service: String,
     method: String,
     metadata: Headers,
-    timeout: Duration,
+    timeout_ms: u32,
     failed: Option<HeaderError>,
 }
 
@@ -60,7 +60,7 @@ impl Call {
             service: service.into(),
             method: method.into(),
             metadata: Headers::owned(),
-            timeout: TIMEOUT,
+            timeout_ms: TIMEOUT_MS,
             failed: None,
         }
     }
@@ -85,7 +85,7 @@ impl Call {
 
     /// How long a unary call may take; 5 s when not said, at least a millisecond. Streams have no such limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout.clamp(Duration::from_millis(1), Duration::from_millis(i32::MAX as u64));
+        self.timeout_ms = millis(timeout);
         self
     }
 
@@ -94,15 +94,20 @@ impl Call {
     /// # Errors
     /// When there is no message, see [`GrpcError`].
     pub async fn send(self, message: &[u8]) -> Result<Vec<u8>, GrpcError> {
-        let (target, metadata) = self.target()?;
-        let timeout = u32::try_from(self.timeout.as_millis()).unwrap_or(u32::MAX);
-        let root = prepare();
-        let token = host::grpc_call(&target, &self.service, &self.method, &metadata, message, timeout)
-            .map_err(|status| self.refused(status))?;
-        let slot = Rc::<Slot<_>>::default();
-        add(token, root, Waiting::Call(slot.clone()));
-        let _waits = Waits(token);
+        let (slot, _waits) = self.start(message)?;
         poll_fn(|context| slot.poll(context)).await
+    }
+
+    /// What was said about the call is not needed while it is waited for.
+    fn start(self, message: &[u8]) -> Result<(Rc<Answer>, Waits), GrpcError> {
+        let (target, metadata) = self.target()?;
+        let root = prepare();
+        let token =
+            host::grpc_call(&target, &self.service, &self.method, &metadata, message, self.timeout_ms)
+                .map_err(|status| self.refused(status))?;
+        let slot = Rc::<Answer>::default();
+        add(token, root, Waiting::Call(slot.clone()));
+        Ok((slot, Waits(token)))
     }
 
     /// Opens a stream.
@@ -145,7 +150,10 @@ impl Call {
 
     /// Of Istio's `outbound|80||HOST` the host; Envoy would send all of it, which peers refuse (docs/envoy.md 2.7).
     fn host(&self) -> &str {
-        let named = || self.cluster.rsplit('|').next().unwrap_or_default();
+        let named = || {
+            let bar = self.cluster.bytes().rposition(|byte| byte == b'|');
+            bar.and_then(|bar| self.cluster.get(bar + 1..)).unwrap_or(&self.cluster)
+        };
         self.authority.as_deref().unwrap_or_else(named)
     }
 

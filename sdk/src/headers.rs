@@ -67,6 +67,21 @@ pub struct Headers {
 }
 
 /// Why a header can not be read or written.
+///
+/// ```
+/// use tamis_sdk::headers::HeaderError;
+/// use tamis_sdk::prelude::*;
+///
+/// fn token(request: &Request) -> Result<&[u8]> {
+///     match request.headers().get_single("x-token") {
+///         Ok(Some(token)) => Ok(token),
+///         Ok(None) => Err(Reply::new(401).into()),
+///         // Which of two would count?
+///         Err(HeaderError::Repeated(_)) => Err(Reply::new(400).into()),
+///         Err(error) => Err(error.into()),
+///     }
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub enum HeaderError {
     /// The name is empty or has a byte that RFC 9110 5.1 does not allow.
@@ -327,6 +342,14 @@ impl Clone for Headers {
 }
 
 /// The values of one header, in order.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+///
+/// fn hops(headers: &Headers) -> usize {
+///     headers.get_all("via").flat_map(|line| line.split(|byte| *byte == b',')).count()
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Values<'a> {
     table: &'a Table,

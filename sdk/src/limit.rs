@@ -30,6 +30,18 @@ struct State {
 }
 
 /// As many run and wait as may.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+/// use tamis_sdk::{Busy, Limit};
+///
+/// async fn ask(limit: &Limit, call: Callout) -> Result<u16> {
+///     match limit.run(call.send()).await {
+///         Ok(reply) => Ok(reply?.status()),
+///         Err(Busy) => Err(Reply::new(503).into()),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 

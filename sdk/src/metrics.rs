@@ -88,14 +88,38 @@ pub(crate) fn forget() {
 }
 
 /// Only rises. Cheap to keep; all of one name are the same.
+///
+/// ```
+/// use tamis_sdk::metrics::{self, Counter};
+///
+/// /// Made in `Filter::new`.
+/// struct Metrics { refused: Counter }
+///
+/// let metrics = Metrics { refused: metrics::counter("refused") };
+/// metrics.refused.add(1);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Counter(Option<u32>);
 
 /// Any value.
+///
+/// ```
+/// use tamis_sdk::metrics::{self, Gauge};
+///
+/// let keys: Gauge = metrics::gauge("keys");
+/// keys.set(3);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Gauge(Option<u32>);
 
 /// A distribution.
+///
+/// ```
+/// use tamis_sdk::metrics::{self, Histogram};
+///
+/// let sizes: Histogram = metrics::histogram("body_bytes");
+/// sizes.record(4096);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Histogram(Option<u32>);
 

@@ -30,6 +30,19 @@ use tamis_abi::Status;
 pub mod known;
 
 /// Why there is no value.
+///
+/// ```
+/// use tamis_sdk::property::{PropertyError, known};
+///
+/// fn route() -> Result<Option<String>, PropertyError> {
+///     match known::ROUTE_NAME.get() {
+///         Ok(name) => Ok(Some(name)),
+///         // A request that no route takes.
+///         Err(PropertyError::Absent) => Ok(None),
+///         Err(error) => Err(error),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PropertyError {
     /// There is no such property, or this message or connection has none.

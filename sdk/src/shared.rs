@@ -38,6 +38,19 @@ pub const TRIES: u32 = 32;
 const CREATE: u32 = u32::MAX;
 
 /// A value and its version.
+///
+/// ```
+/// use tamis_sdk::{HostError, shared};
+///
+/// /// Takes the lead when nobody has it.
+/// fn lead(me: &[u8]) -> Result<bool, HostError> {
+///     match shared::get("my-filter/leader")? {
+///         Some(now) if now.value.is_empty() => shared::set_if("my-filter/leader", me, now.version),
+///         Some(_) => Ok(false),
+///         None => shared::create("my-filter/leader", me),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned {
     /// The bytes.
@@ -47,6 +60,19 @@ pub struct Versioned {
 }
 
 /// Why a value was not changed.
+///
+/// ```
+/// use tamis_sdk::shared::{SharedCell, SharedError};
+///
+/// /// A count that may miss some when many workers write at once.
+/// fn count() -> Result<(), SharedError> {
+///     let seen = SharedCell::<u64>::new("my-filter/seen");
+///     match seen.update(|seen| Some(seen.unwrap_or(0) + 1)) {
+///         Ok(_) | Err(SharedError::Contended) => Ok(()),
+///         Err(error) => Err(error),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SharedError {
     /// Another worker changed it first, each time.

@@ -52,6 +52,27 @@ use wire::Wire;
 pub const HELD_LIMIT: usize = 1 << 20;
 
 /// A filter for TCP connections.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+/// use tamis_sdk::tcp::{Connection, TcpFilter};
+///
+/// /// Lets a connection through after a service agreed.
+/// struct Ask;
+///
+/// impl TcpFilter for Ask {
+///     type Config = ();
+///
+///     fn new((): (), _root: &Root) -> Result<Self> {
+///         Ok(Self)
+///     }
+///
+///     async fn handle(self: Rc<Self>, _connection: Connection) -> Result<()> {
+///         let reply = Callout::get("gate", "gate.test", "/open").send().await?;
+///         if reply.is_success() { Ok(()) } else { Err(tamis_sdk::tcp::Close.into()) }
+///     }
+/// }
+/// ```
 pub trait TcpFilter: Sized + 'static {
     /// As [`Filter::Config`](crate::Filter::Config).
     type Config: DeserializeOwned;
@@ -77,6 +98,20 @@ pub trait TcpFilter: Sized + 'static {
 
 /// Closes the connection when it is returned as an error: no failure, neither logged nor counted. What is held or
 /// just being looked at does not leave.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+/// use tamis_sdk::tcp::{Close, Connection};
+///
+/// async fn only_tls(connection: &mut Connection) -> Result<()> {
+///     match connection.read().await? {
+///         // A handshake record (RFC 8446 5.1).
+///         Some(first) if first.first() == Some(&22) => connection.forward(first),
+///         _ => return Err(Close.into()),
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Close;
 
@@ -89,6 +124,19 @@ impl fmt::Display for Close {
 impl std::error::Error for Close {}
 
 /// A filter waits for more while it holds [`HELD_LIMIT`].
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+/// use tamis_sdk::tcp::{Close, Connection, HeldTooMuch, Piece};
+///
+/// /// A client that sends more than can be held is sent away.
+/// async fn more(connection: &mut Connection) -> Result<Option<Piece>> {
+///     match connection.read().await {
+///         Err(HeldTooMuch) => Err(Close.into()),
+///         Ok(piece) => Ok(piece),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldTooMuch;
 
@@ -101,9 +149,39 @@ impl fmt::Display for HeldTooMuch {
 impl std::error::Error for HeldTooMuch {}
 
 /// A connection, seen from between its two ends.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+/// use tamis_sdk::tcp::{Connection, Flow};
+///
+/// async fn count(mut connection: Connection) -> Result<()> {
+///     connection.upstream(|_bytes, _end| {
+///         tamis_sdk::metrics::counter("pieces_down").add(1);
+///         Ok(Flow::On)
+///     });
+///     while let Some(piece) = connection.read().await? {
+///         tamis_sdk::metrics::counter("pieces_up").add(1);
+///         connection.forward(piece);
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Connection(Rc<Wire>);
 
 /// What the client sent, in the filter's hand. What is in hand does not go on; a piece that is dropped never does.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+/// use tamis_sdk::tcp::Connection;
+///
+/// async fn shout(connection: &mut Connection) -> Result<()> {
+///     if let Some(mut first) = connection.read().await? {
+///         first.make_ascii_uppercase();
+///         connection.forward(first);
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Piece {
     bytes: Vec<u8>,
     /// Where it began in the proxy's buffer, and how long it was.
@@ -114,6 +192,15 @@ pub struct Piece {
 }
 
 /// What becomes of bytes from the upstream.
+///
+/// ```
+/// use tamis_sdk::tcp::{Connection, Flow};
+///
+/// /// Lines of the upstream go on whole.
+/// fn by_line(connection: &mut Connection) {
+///     connection.upstream(|bytes, _end| Ok(if bytes.ends_with(b"\n") { Flow::On } else { Flow::Hold }));
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
     /// They go to the client.

@@ -70,6 +70,16 @@ type Upstream = Box<dyn FnMut(&Message) -> Option<Message>>;
 type Service = Box<dyn FnMut(&str, &Message) -> Answer>;
 
 /// A proxy in memory with one filter.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+/// use tamis_sdk::testing::{Message, Proxy};
+///
+/// fn status_of<F: Filter>(path: &str) -> Result<u16, String> {
+///     let mut proxy = Proxy::start::<F>("{}")?.upstream(|_| Message::response(204));
+///     Ok(proxy.play(Message::get(path)).to_client().status())
+/// }
+/// ```
 pub struct Proxy {
     root: Rc<RootState>,
     streams: u32,

@@ -203,6 +203,33 @@ fn the_scan_for_foreign_types_finds_them() {
     assert_eq!(hits("pub(crate) fn a() -> wasmtime::Engine {\n// pub wasmtime\n"), 0);
 }
 
+/// What authors touch is shown in use; a doctest compiles it.
+#[test]
+fn every_type_of_the_sdk_has_an_example() -> Result<()> {
+    let packages = packages()?;
+    let folder = &packages.get("tamis-sdk").context("no sdk")?.folder;
+    // What `export!` uses, and no author.
+    let hidden = ["schema.rs", "named.rs"].map(|name| folder.join("src").join(name));
+    let (mut found, mut silent) = (0, Vec::new());
+    for path in tree::files(&folder.join("src"), ".rs").into_iter().filter(|path| !hidden.contains(path)) {
+        let text = read(&path);
+        let mut shows = false;
+        for line in text.lines() {
+            if ["pub struct ", "pub enum ", "pub trait "].iter().any(|start| line.starts_with(start)) {
+                found += 1;
+                if !shows {
+                    silent.push(format!("{}: {line}", shown(&path)));
+                }
+            }
+            let is_above = line.starts_with("///") || line.starts_with("#[");
+            shows = is_above && (shows || line.starts_with("/// ```"));
+        }
+    }
+    assert!(found > 50, "only {found} types were found");
+    none("types of the sdk without an example", &silent);
+    Ok(())
+}
+
 #[test]
 fn no_file_knows_a_machine() -> Result<()> {
     let listed = Command::new("git").arg("ls-files").current_dir(tree::root()).output()?;

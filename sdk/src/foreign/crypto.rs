@@ -22,6 +22,20 @@ use std::fmt;
 mod pure;
 
 /// The hash of the text.
+///
+/// ```
+/// use tamis_sdk::foreign::crypto::Hash;
+///
+/// /// By the names of RFC 7518 3.1.
+/// fn hash(algorithm: &str) -> Option<Hash> {
+///     match algorithm {
+///         "RS256" | "ES256" => Some(Hash::Sha256),
+///         "RS384" => Some(Hash::Sha384),
+///         "RS512" => Some(Hash::Sha512),
+///         _ => None,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hash {
     /// SHA-256.
@@ -43,6 +57,13 @@ impl Hash {
 }
 
 /// A key: of RSA, for PKCS #1 v1.5, or on the curve P-256, for ECDSA with signatures in DER.
+///
+/// ```
+/// use tamis_sdk::foreign::crypto::Key;
+///
+/// let key = Key::Der(&[0x30, 0x59]);
+/// assert_eq!(format!("{key:?}"), "Key::Der", "its bytes are not shown");
+/// ```
 #[derive(Clone, Copy)]
 pub enum Key<'a> {
     /// DER: `SubjectPublicKeyInfo`, or PKCS #8 for a private key.
@@ -62,6 +83,19 @@ impl fmt::Debug for Key<'_> {
 }
 
 /// Why a signature is not good, or none was made.
+///
+/// ```
+/// use tamis_sdk::foreign::crypto::CryptoError;
+/// use tamis_sdk::prelude::*;
+///
+/// fn answer(error: CryptoError) -> Error {
+///     match error {
+///         // The client's fault.
+///         CryptoError::Refused(_) => Reply::new(401).into(),
+///         error => error.into(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CryptoError {
     /// The signature is not of this key and text, or key or signature are none; with the words of who looked.

@@ -10,9 +10,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use tamis_abi::BufferType;
 
+/// Where the answer of a call goes.
+pub(super) type Answer = Slot<Result<Vec<u8>, GrpcError>>;
+
 /// Who waits for what comes.
 pub(super) enum Waiting {
-    Call(Rc<Slot<Result<Vec<u8>, GrpcError>>>),
+    Call(Rc<Answer>),
     Stream(Rc<StreamState>),
 }
 

@@ -4,6 +4,19 @@ use std::fmt;
 use tamis_abi::Status;
 
 /// Why there is no answer.
+///
+/// ```
+/// use tamis_sdk::grpc::GrpcError;
+/// use tamis_sdk::prelude::*;
+///
+/// fn answer(error: GrpcError) -> Error {
+///     match error {
+///         // 7 is `PERMISSION_DENIED`.
+///         GrpcError::Failed(failure) if failure.code == 7 => Reply::new(403).into(),
+///         error => error.into(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GrpcError {
     /// The proxy has no such cluster, or it has no healthy host. Envoy does not say which.

@@ -5,6 +5,25 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A type that a property may have.
+///
+/// ```
+/// use tamis_sdk::property::PropertyError;
+/// use tamis_sdk::property::known::{FromProperty, Property};
+///
+/// /// The namespace in a SPIFFE identity, `spiffe://DOMAIN/ns/NAMESPACE/sa/NAME`.
+/// struct Namespace(String);
+///
+/// impl FromProperty for Namespace {
+///     fn ask(path: &[&str]) -> Result<Self, PropertyError> {
+///         let identity = String::ask(path)?;
+///         let namespace = identity.split('/').nth(4).ok_or(PropertyError::WrongType)?;
+///         Ok(Self(namespace.to_owned()))
+///     }
+/// }
+///
+/// const PEER: Property<Namespace> = Property::new(&["connection", "uri_san_peer_certificate"]);
+/// # let _ = PEER.get().map(|namespace| namespace.0);
+/// ```
 pub trait FromProperty: Sized {
     /// Asks for it.
     ///
@@ -52,6 +71,15 @@ impl FromProperty for SocketAddr {
 }
 
 /// A property whose path and type are known.
+///
+/// ```
+/// use tamis_sdk::property::known;
+///
+/// /// At most a minute behind the request's start.
+/// fn is_fresh(now: std::time::Duration) -> bool {
+///     known::REQUEST_TIME.get().is_ok_and(|start| now.saturating_sub(start).as_secs() < 60)
+/// }
+/// ```
 pub struct Property<T: 'static> {
     path: &'static [&'static str],
     ask: fn(&[&str]) -> Result<T, PropertyError>,

@@ -109,6 +109,16 @@ impl Value for i64 {
 }
 
 /// One value that all workers share. The example is on the [module](super)'s page.
+///
+/// ```
+/// use tamis_sdk::shared::{SharedCell, SharedError};
+///
+/// /// True once, for whichever worker is first.
+/// fn is_first() -> Result<bool, SharedError> {
+///     let begun = SharedCell::<u64>::new("my-filter/begun");
+///     Ok(begun.update(|begun| if begun.is_none() { Some(1) } else { None })?.is_some())
+/// }
+/// ```
 pub struct SharedCell<T> {
     key: String,
     kind: PhantomData<fn() -> T>,

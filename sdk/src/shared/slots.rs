@@ -28,6 +28,17 @@ pub struct Slots {
 }
 
 /// What [`Slots::update`] did.
+///
+/// ```
+/// use tamis_sdk::metrics;
+/// use tamis_sdk::shared::Updated;
+///
+/// fn tell(updated: &Updated<bool>) {
+///     if updated.shared {
+///         metrics::counter("slots_shared").add(1);
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Updated<T> {
     /// What the change said beside the state.

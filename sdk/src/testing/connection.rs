@@ -6,6 +6,31 @@ use crate::others::{Event, tell};
 use tamis_abi::{Action, BufferType, LogLevel, StreamType};
 
 /// What an end of a connection does.
+///
+/// ```
+/// use tamis_sdk::prelude::*;
+/// use tamis_sdk::tcp::{Connection, TcpFilter};
+/// use tamis_sdk::testing::{Act, Proxy};
+///
+/// struct Through;
+///
+/// impl TcpFilter for Through {
+///     type Config = ();
+///
+///     fn new((): (), _root: &Root) -> Result<Self> {
+///         Ok(Self)
+///     }
+///
+///     async fn handle(self: Rc<Self>, _connection: Connection) -> Result<()> {
+///         Ok(())
+///     }
+/// }
+///
+/// let acts = [Act::Client(b"ping"), Act::Upstream(b"pong"), Act::UpstreamEnds];
+/// let played = Proxy::start_tcp::<Through>("")?.play_connection(&acts);
+/// assert_eq!((played.upstream.as_deref(), &*played.client), (Some(&b"ping"[..]), &b"pong"[..]));
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act<'a> {
     /// The client sends this, and it arrives in one piece.
@@ -19,6 +44,14 @@ pub enum Act<'a> {
 }
 
 /// What one connection came to.
+///
+/// ```
+/// use tamis_sdk::testing::PlayedConnection;
+///
+/// fn was_refused(played: &PlayedConnection) -> bool {
+///     played.closed && played.upstream.is_none() && played.client.is_empty()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PlayedConnection {
     /// What the upstream got; `None` when it was not asked.

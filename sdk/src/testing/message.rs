@@ -5,6 +5,14 @@ use std::time::Duration;
 use tamis_abi::LogLevel;
 
 /// A request or response.
+///
+/// ```
+/// use tamis_sdk::testing::Message;
+///
+/// let order = Message::request("POST", "/orders").header("content-type", "application/json").body("{}");
+/// assert_eq!(order.text("Content-Type").as_deref(), Some("application/json"));
+/// assert_eq!(Message::response(404).status(), 404);
+/// ```
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Message {
     /// Headers in order, pseudo headers among them.
@@ -89,6 +97,16 @@ impl fmt::Debug for Message {
 }
 
 /// What one exchange came to.
+///
+/// ```
+/// use tamis_sdk::testing::Played;
+///
+/// fn check(played: &Played) {
+///     assert!(played.is_answered() && played.upstream.is_none());
+///     assert_eq!(played.to_client().status(), 403);
+///     assert_eq!(played.details.as_deref(), Some("rule_admins"));
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Played {
     /// What the upstream got, if anything.
@@ -131,6 +149,17 @@ impl Played {
 }
 
 /// A callout that the filter made.
+///
+/// ```
+/// use std::time::Duration;
+/// use tamis_sdk::testing::Called;
+///
+/// fn check(call: &Called) {
+///     assert_eq!(call.cluster, "idp");
+///     assert_eq!(call.message.text(":path").as_deref(), Some("/check"));
+///     assert!(call.timeout <= Duration::from_secs(1));
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Called {
     /// The cluster.

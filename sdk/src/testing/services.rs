@@ -9,6 +9,20 @@ use tamis_abi::{BufferType, MapType};
 const ROUNDS: usize = 1000;
 
 /// What a callout meets.
+///
+/// ```
+/// use tamis_sdk::testing::{Answer, Message};
+///
+/// /// A service for `Proxy::service`: well, late, and nobody there.
+/// fn service(cluster: &str, asked: &Message) -> Answer {
+///     match (cluster, asked.text("x-user")) {
+///         ("idp", Some(_)) => Answer::Reply(Message::response(200)),
+///         ("idp", None) => Answer::Timeout,
+///         _ => Answer::Unreachable,
+///     }
+/// }
+/// # let _ = service;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// An answer of the service, whatever its status.
@@ -27,6 +41,15 @@ pub enum Answer {
 
 /// See [`Answer::Grpc`]. A unary call gets the last message when the status is 0, as in Envoy. A stream whose filter
 /// said that it is finished ends with 0 unless a status was given before.
+///
+/// ```
+/// use tamis_sdk::testing::{Answer, GrpcAnswer};
+///
+/// /// 7 is `PERMISSION_DENIED`.
+/// fn authz(allowed: bool) -> Answer {
+///     Answer::Grpc(if allowed { GrpcAnswer::message([8, 1]) } else { GrpcAnswer::status(7, "no") })
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GrpcAnswer {
     /// The messages, in order.

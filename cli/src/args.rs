@@ -4,12 +4,14 @@ mod deploy;
 mod manifest;
 mod remote;
 mod replay;
+mod status;
 mod values;
 
 pub use deploy::{CiArg, DeployArgs, StepArg};
 pub use manifest::{KindArg, ManifestArgs, PhaseArg, ScopeArg, TargetRef};
 pub use remote::{FixArgs, LayoutArg, PullArgs, PushArgs, RemoteArgs, SignArgs, VerifyArgs};
 pub use replay::{HostArgs, ReplayArgs, SelectArgs};
+pub use status::StatusArgs;
 pub use values::{Bytes, ClockArg, EngineArg, FailOn, Policy, ReportKind, ReportTo};
 
 use crate::ui::{ColorChoice, Format, UiOptions};
@@ -84,6 +86,8 @@ pub enum Verb {
     Manifest(Box<ManifestArgs>),
     /// Write a rollout in steps: first the filter only counts, then it acts
     Deploy(Box<DeployArgs>),
+    /// Ask a running proxy whether a filter is loaded, which one, and what it did
+    Status(StatusArgs),
     /// Check a configuration, or show what a filter takes
     #[command(subcommand)]
     Config(ConfigVerb),

@@ -7,6 +7,7 @@ mod guest;
 mod host;
 #[cfg(feature = "host")]
 mod module;
+mod proxy;
 mod text;
 #[cfg(feature = "host")]
 mod words;
@@ -16,6 +17,7 @@ pub use capture::{capture, pairs};
 pub use host::host;
 #[cfg(feature = "host")]
 pub use module::{coverage, link, load, module};
+pub use proxy::proxy;
 pub use text::{inject, select, traffic_test};
 
 use tamis_traffic::{Body, Exchange, Headers, Message, Slot};

@@ -89,6 +89,12 @@ kinds! {
     NoCosign = "no-cosign", Caller;
     /// The installed cosign did not do what it was asked for.
     CosignFailed = "cosign-failed", Registry;
+    /// An address at which no proxy can be.
+    BadProxyAddress = "bad-proxy-address", Caller;
+    /// The proxy cannot be reached.
+    ProxyUnreachable = "proxy-unreachable", Network;
+    /// What answers is no Envoy.
+    BadProxyAnswer = "bad-proxy-answer", Caller;
     /// The user asked to stop.
     Interrupted = "interrupted", Caller;
 }

@@ -4,7 +4,7 @@
 //! [`remote::Registry`] are places where images lie, each a [`Store`]; [`fetch()`] reads anybody's image from one,
 //! [`consumers::judge`] says who would load it, and [`mend::mend`] wraps it anew so that they do. [`remote::push()`] brings an image to a registry and reads it back.
 //! [`sign`] attaches and checks signatures, [`sbom`] lists of what a filter is made of.
-//! [`deploy::render`] writes what a mesh wants to be told about it.
+//! [`deploy::render`] writes what a mesh wants to be told about it, and [`proxy::ask`] hears from a proxy what came of that.
 //!
 //! Nothing here prints, asks the environment by itself, or waits without a [`Watch`] knowing.
 
@@ -45,6 +45,7 @@ mod image;
 mod manifest;
 pub mod mend;
 mod module;
+pub mod proxy;
 mod reference;
 pub mod remote;
 mod saved;

@@ -23,6 +23,7 @@ mod push;
 mod replay;
 mod services;
 mod sign;
+mod status;
 mod test;
 mod verify;
 
@@ -47,6 +48,7 @@ pub fn run(verb: Verb, ui: &mut Ui) -> Result<Exit> {
         Verb::Push(args) => push::run(&args, ui),
         Verb::Manifest(args) => manifest::run(&args, ui),
         Verb::Deploy(args) => deploy::run(&args, ui),
+        Verb::Status(args) => status::run(&args, ui),
         Verb::Pull(args) => pull::run(&args, ui),
         Verb::Fix(args) => fix::run(&args, ui),
         Verb::Sign(args) => sign::run(&args, ui),

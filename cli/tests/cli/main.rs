@@ -15,12 +15,14 @@ mod kinds;
 mod machine;
 mod made_book;
 mod manifest;
+mod proxies;
 mod publish;
 #[allow(dead_code, reason = "these tests use a part of it")]
 #[path = "../../oci/tests/oci/real.rs"]
 mod real;
 mod reference;
 mod replay;
+mod status;
 mod supply;
 mod support;
 mod templates;

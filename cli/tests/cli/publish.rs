@@ -1,6 +1,7 @@
 //! `push`, `pull` and `inspect oci://` against a real registry (`cargo xtask setup`).
 
 use crate::guests;
+use crate::proxies;
 use crate::real::{Real, Setup, program, skopeo};
 use crate::support::{Place, Ran};
 use std::io::Write as _;
@@ -308,6 +309,31 @@ fn new_build_test_push_pull_serve_8() {
     let both = replay("pulled.wasm", "both");
     assert_eq!(both["engines"]["disagree"], 0, "{both}");
     assert_eq!(both["engines"]["compared"], local["exchanges"], "{both}");
+
+    // The bootstrap that the manifest is, in a real Envoy: it does to a request what the replay says, and tells which
+    // image it was.
+    let file = hello.join("pulled.wasm");
+    let manifest = ["manifest", pinned, "--kind", "envoy", "--code-file", file.to_str().unwrap()];
+    let manifest = run(&[&manifest[..], &["--config", "config.json"]].concat());
+    let mut bootstrap: serde_json::Value = serde_saphyr::from_str(&manifest.exit(0).out).unwrap();
+    let (upstream, heads) = proxies::upstream();
+    let port = "socket_address/port_value";
+    *bootstrap.pointer_mut(&format!("/static_resources/listeners/0/address/{port}")).unwrap() = 0.into();
+    let end = "/static_resources/clusters/0/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
+    *bootstrap.pointer_mut(&format!("{end}/{port}")).unwrap() = upstream.into();
+    let proxy = proxies::Proxy::start(bootstrap);
+    assert_eq!(proxy.get("ingress"), 200);
+    let head = heads.recv().unwrap();
+    assert!(head.contains("\r\nx-hello: "), "{head}");
+    let ask = ["status", &proxy.admin, "--filter", "hello", "--digest", pinned, "--format", "json"];
+    let told = run(&ask).exit(0).event("filter");
+    let digest = |of: &str| {
+        let all = told["digests"].as_array().unwrap();
+        all.iter().find(|d| d["of"] == of).unwrap_or_else(|| panic!("{told}"))["digest"].clone()
+    };
+    assert_eq!(told["state"], "loaded");
+    assert_eq!(digest("image"), pushed["digest"]);
+    assert_eq!(digest("module"), format!("sha256:{}", pushed["wasm"]["sha256"].as_str().unwrap()));
 }
 
 #[test]

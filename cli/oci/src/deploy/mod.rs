@@ -16,6 +16,7 @@ mod kustomize;
 mod rollout;
 
 pub use check::{Lint, config_text};
+pub(crate) use envoy::METADATA;
 pub use kustomize::folder;
 pub use rollout::{NoShadow, shadow};
 

@@ -23,4 +23,5 @@ pub use push::{Push, Pushed, Tagged, push};
 pub use referrers::attach;
 pub(crate) use referrers::{referrers, tag_of};
 pub use registry::{Options, Registry};
+pub(crate) use retry::stop;
 pub use secret::{Login, Secret};

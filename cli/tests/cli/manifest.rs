@@ -2,6 +2,7 @@
 
 use crate::guests;
 use crate::support::{Place, Ran};
+use serde_json::{Value, json};
 use std::process::Command;
 
 /// A folder with images of a filter in an OCI image layout: `v1`, and `v1-wasm` for wkg.
@@ -82,24 +83,110 @@ fn what_a_cluster_would_refuse_is_named() {
     place.run(&wkg).exit(1).talks("error[image-not-loadable]").talks("[cncf-layout]");
 }
 
+/// Whether a real Envoy takes a configuration, and what it says.
+fn validate(place: &Place, name: &str, config: &str) -> (bool, String) {
+    place.file(name, config);
+    let envoy = tamis_referee::find::binary().expect("an Envoy");
+    let output =
+        Command::new(envoy).args(["--mode", "validate", "-c"]).arg(place.path().join(name)).output().unwrap();
+    (output.status.success(), format!("{config}\n{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[track_caller]
+fn taken(place: &Place, config: &str) {
+    let (fine, said) = validate(place, "envoy.yaml", config);
+    assert!(fine, "{said}");
+}
+
+/// A module whose exports are those of a filter of connections.
+fn connections() -> String {
+    let request = r#""proxy_on_request_headers") (param i32 i32 i32)"#;
+    let connection = r#""proxy_on_downstream_data") (param i32 i32 i32)"#;
+    guests::pass().replace(request, connection)
+}
+
 /// The bootstrap is taken by a real Envoy, module and all.
 #[test]
 fn a_real_envoy_takes_the_bootstrap_7() {
     let place = place();
     let file = place.path().join("f.wasm");
     let file = file.to_str().unwrap();
-    let ran = manifest(
-        &place,
-        &["--kind", "envoy", "--code-file", file, "--env", "A=b", "--config", "\"yes: no\""],
-    );
-    place.file("envoy.yaml", &ran.exit(0).out);
-    let envoy = tamis_referee::find::binary().expect("an Envoy");
-    let validate = |name: &str| {
-        Command::new(&envoy).args(["--mode", "validate", "-c"]).arg(place.path().join(name)).output().unwrap()
+    for policy in ["closed", "open", "reload"] {
+        let args = [
+            "--kind",
+            "envoy",
+            "--code-file",
+            file,
+            "--env",
+            "A=b",
+            "--config",
+            "\"yes: no\"",
+            "--policy",
+            policy,
+        ];
+        let ran = manifest(&place, &args);
+        taken(&place, &ran.exit(0).out);
+        // It would say so if it did not.
+        assert!(!validate(&place, "other.yaml", &ran.out.replace("root_id", "roots")).0);
+    }
+    place.wasm("tcp.wasm", &connections());
+    place.run(&["push", "r.example/team/tcp:v1", "--filter", "tcp.wasm", "--layout", "tcp"]).exit(0);
+    let file = place.path().join("tcp.wasm");
+    let tcp = |args: &[&str]| {
+        place.run(&[&["manifest", "r.example/team/tcp:v1", "--layout", "tcp"], args].concat())
     };
-    let output = validate("envoy.yaml");
-    assert!(output.status.success(), "{}\n{}", ran.out, String::from_utf8_lossy(&output.stderr));
-    // It would say so if it did not.
-    place.file("other.yaml", ran.out.replace("root_id", "roots"));
-    assert!(!validate("other.yaml").status.success());
+    let ran = tcp(&["--kind", "envoy", "--code-file", file.to_str().unwrap()]);
+    ran.exit(0).says("filters.network.wasm.v3.Wasm").says("TcpProxy");
+    taken(&place, &ran.out);
+    tcp(&["--selector", "a=b"]).exit(0).says("type: NETWORK\n");
+    tcp(&["--selector", "a=b", "--kind", "envoy-filter"]).exit(2).talks("tamis explain network-filter");
+}
+
+/// What an EnvoyFilter puts into a chain is put into one, and a real Envoy takes it.
+#[test]
+fn a_real_envoy_takes_what_an_envoyfilter_patches_in_7() {
+    let place = place();
+    let file = place.path().join("f.wasm");
+    let file = file.to_str().unwrap();
+    let read = |ran: &Ran| -> Value { serde_saphyr::from_str(&ran.exit(0).out).unwrap() };
+    let bootstrap = read(&manifest(&place, &["--kind", "envoy", "--code-file", file]));
+    // A chain with this filter, the clusters that filters here name, and somebody to fetch configurations from.
+    let chain = |filter: &Value| {
+        let mut all = bootstrap.clone();
+        let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0";
+        *all.pointer_mut(filters).unwrap() = filter.clone();
+        let clusters = all["static_resources"]["clusters"].as_array_mut().unwrap();
+        for name in ["files", "_", "istiod"] {
+            let mut cluster = clusters[0].clone();
+            cluster["name"] = name.into();
+            cluster["load_assignment"]["cluster_name"] = name.into();
+            clusters.push(cluster);
+        }
+        let http2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        clusters.last_mut().unwrap()["typed_extension_protocol_options"] = json!({http2: {
+            "@type": format!("type.googleapis.com/{http2}"), "explicit_http_config": {"http2_protocol_options": {}},
+        }});
+        all["dynamic_resources"] = json!({"ads_config": {
+            "api_type": "GRPC", "transport_api_version": "V3",
+            "grpc_services": [{"envoy_grpc": {"cluster_name": "istiod"}}],
+        }});
+        all["node"] = json!({"id": "n", "cluster": "c"});
+        all.to_string()
+    };
+    let scope =
+        ["--kind", "envoy-filter", "--selector", "app=cart", "--config", r#"{"a":1}"#, "--env", "A=b"];
+    for (code, patches) in [
+        (&["--code-file", file][..], 1),
+        (&["--code-url", "https://files.example/f.wasm", "--code-cluster", "files"], 1),
+        (&[], 2),
+    ] {
+        for policy in ["closed", "open", "reload"] {
+            let filter = read(&manifest(&place, &[&scope[..], code, &["--policy", policy]].concat()));
+            let all = filter["spec"]["configPatches"].as_array().unwrap();
+            assert_eq!(all.len(), patches);
+            for patch in all {
+                taken(&place, &chain(&patch["patch"]["value"]));
+            }
+        }
+    }
 }

@@ -9,10 +9,11 @@ use std::process::Command;
 use tamis_traffic::expect::TrafficTest;
 
 /// Commands that are not run here, with the reason.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 5] = [
     ("cargo generate", "from a clone that the reader has: the tests of templates run it"),
     ("cargo xtask", "a chore of this repository: minutes long, or what runs this very test"),
     ("cargo install --path cli", "writes outside of the test's folder"),
+    ("tamis status", "asks a proxy: the tests of `status` start real ones"),
     ("genhtml", "a tool of others, which reads what the tests of coverage read"),
 ];
 

@@ -142,7 +142,7 @@ fn of_child(store: &dyn Store, child: &Child) -> Result<Option<Vec<u8>>, Error> 
             let Some(packing) = packing(&layer.descriptor.media_type) else { return Ok(None) };
             let blob = store.blob(&layer.descriptor)?;
             tarball::file(&blob, packing, MAX_MODULE + TAR_ROOM, path)
-                .map_err(|e| Error::new(Kind::BadImage, "a layer cannot be read").because(e))
+                .map_err(|e| Error::new(Kind::BadImage, "a layer cannot be read").because(tarball::told(&e)))
         }
         many => {
             let paths: Vec<_> = many.iter().map(|(_, p)| format!("`{}`", p.escape_debug())).take(5).collect();

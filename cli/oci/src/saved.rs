@@ -7,6 +7,7 @@ use crate::fetch::checked;
 use crate::folder::{TAG, find, only};
 use crate::image::Blob;
 use crate::manifest::{Descriptor, Index, Manifest, json, types};
+use crate::tarball::told;
 use crate::{MAX_MODULE, Store};
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
@@ -53,20 +54,20 @@ impl Saved {
     /// # Errors
     /// When it cannot be read, is too large, or is neither form.
     pub fn from_reader(source: impl Read, path: &Path) -> Result<Self, Error> {
-        let files = files(source).map_err(|e| unreadable(path, &e))?;
+        let mut files = files(source).map_err(|e| unreadable(path, &e))?;
         let bad = |why: String| {
             Error::new(Kind::BadImage, format!("`{}` is no saved image", path.display()))
                 .because(why)
                 .hint("`docker save`, `podman save` and `skopeo copy … oci-archive:FILE` write such files")
         };
         let mut saved = Self { path: path.to_owned(), index: Index::default(), blobs: BTreeMap::new() };
-        if let Some(index) = files.get("index.json") {
-            saved.index = serde_json::from_slice(index).map_err(|e| bad(e.to_string()))?;
-            for (name, bytes) in &files {
+        if let Some(index) = files.remove("index.json") {
+            saved.index = serde_json::from_slice(&index).map_err(|e| bad(e.to_string()))?;
+            for (name, bytes) in files {
                 let digest =
                     name.strip_prefix("blobs/sha256/").and_then(|h| format!("sha256:{h}").parse().ok());
                 if let Some(digest) = digest {
-                    saved.blobs.insert(digest, bytes.clone());
+                    saved.blobs.insert(digest, bytes);
                 }
             }
         } else if let Some(list) = files.get("manifest.json") {
@@ -144,7 +145,7 @@ impl Saved {
 }
 
 fn unreadable(path: &Path, why: &std::io::Error) -> Error {
-    Error::new(Kind::Files, format!("cannot read `{}`", path.display())).because(why)
+    Error::new(Kind::Files, format!("cannot read `{}`", path.display())).because(told(why))
 }
 
 fn is_gzip(bytes: &[u8]) -> bool {

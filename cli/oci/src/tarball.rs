@@ -108,9 +108,18 @@ pub(crate) fn open(blob: &[u8], packing: Packing, limit: u64) -> Opened {
     match outcome {
         _ if counted.seen > limit => Opened::TooLarge,
         // A mesh stops reading at the file that it wants; what comes behind may be broken.
-        Err(e) if archive.plugin.is_none() => Opened::Broken(e.to_string()),
+        Err(e) if archive.plugin.is_none() => Opened::Broken(told(&e)),
         _ => Opened::Archive(archive),
     }
+}
+
+/// Longest text about an archive, characters.
+const MAX_TOLD: usize = 200;
+
+/// What is wrong with an archive, in one line: names in it are a stranger's.
+pub(crate) fn told(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.chars().take(MAX_TOLD).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn walk(source: &mut impl Read, found: &mut Archive) -> std::io::Result<()> {
@@ -196,5 +205,13 @@ pub(crate) mod tests {
         assert_eq!(open(&blob, Packing::Gzip, 1 << 16), Opened::TooLarge);
         assert!(matches!(open(&blob[..blob.len() / 2], Packing::Gzip, 1 << 22), Opened::Broken(_)));
         assert!(matches!(open(b"no gzip at all", Packing::Gzip, 1 << 22), Opened::Broken(_)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line() {
+        let mut tar = archive(&[("a\nb\x1b[1m", b"x")]);
+        tar[148..156].copy_from_slice(b"k\nk\r\x17kkk");
+        let Opened::Broken(why) = open(&tar, Packing::Plain, 1 << 20) else { panic!("a good checksum") };
+        assert!(why.contains("cksum") && !why.contains(char::is_control), "{why:?}");
     }
 }

@@ -4,7 +4,7 @@ use crate::desk::{Desk, chain};
 use crate::real::{Real, Setup, buildah_pull, skopeo};
 use crate::shelf::{filter, image, variant};
 use tamis_oci::remote::Tagged;
-use tamis_oci::{Digest, Folder, Kind, Layout, consumers};
+use tamis_oci::{Digest, Folder, Kind, Layout, Look, consumers};
 
 #[test]
 fn what_is_pushed_other_tools_read_1() {
@@ -13,6 +13,9 @@ fn what_is_pushed_other_tools_read_1() {
     let pushed = desk.push(&registry.at, &filter()).unwrap();
     assert_eq!(pushed.tags, [("v1".to_owned(), Tagged::New)]);
     assert_eq!(pushed.uploaded, 2);
+    let layers = &pushed.fetched.child.as_ref().unwrap().layers;
+    let Look::Archive(archive) = &layers[0].look else { panic!("{layers:?}") };
+    assert_eq!((layers.len(), &archive.files), (1, &vec![("plugin.wasm".to_owned(), filter().len() as u64)]));
     let name = format!("docker://{}/team/filter:v1", registry.at);
     let raw = skopeo(home.path(), &["inspect", "--raw", "--tls-verify=false", &name]);
     assert_eq!(Digest::of(raw.as_bytes()), pushed.fetched.digest);
@@ -115,6 +118,17 @@ fn a_registry_that_takes_no_pushes_32() {
     let storage = "  maintenance:\n    readonly: { enabled: true }\n".to_owned();
     let registry = Real::start(&Setup { storage, ..Setup::default() });
     let error = Desk::default().push(&registry.at, &filter()).unwrap_err();
+    assert_eq!(error.kind, Kind::ReadOnly, "{}", chain(&error));
+    // One that fetches from another and keeps what it got.
+    let first = Real::open();
+    let pushed = Desk::default().push(&first.at, &filter()).unwrap();
+    let more = format!("proxy: {{ remoteurl: \"http://{}\" }}", first.at);
+    let mirror = Real::start(&Setup { more, ..Setup::default() });
+    assert_eq!(Desk::default().pull(&mirror.at, "v1").unwrap().digest, pushed.fetched.digest);
+    let error = Desk::default().push(&mirror.at, &variant(32)).unwrap_err();
+    assert!(matches!(error.kind, Kind::ReadOnly | Kind::TagTaken), "{}", chain(&error));
+    let made = image(Layout::Compat, &variant(32));
+    let error = Desk::default().push_as(&mirror.at, &made, &["v2"], false).unwrap_err();
     assert_eq!(error.kind, Kind::ReadOnly, "{}", chain(&error));
 }
 

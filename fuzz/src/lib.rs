@@ -5,6 +5,7 @@ mod capture;
 mod guest;
 #[cfg(feature = "host")]
 mod host;
+mod image;
 #[cfg(feature = "host")]
 mod module;
 mod proxy;
@@ -15,6 +16,7 @@ mod words;
 pub use capture::{capture, pairs};
 #[cfg(feature = "host")]
 pub use host::host;
+pub use image::{answers, attached, image};
 #[cfg(feature = "host")]
 pub use module::{coverage, link, load, module};
 pub use proxy::proxy;

@@ -19,8 +19,17 @@ const FLAGS: [&str; 6] = [
 
 /// The crates that get those: ours, and what parses for them. The compiler of wasm is left as it is: it would be
 /// slow, take long to build, and lead the fuzzer astray.
-const SEEN: [&str; 7] =
-    ["cel", "gimli", "granit_parser", "saphyr", "serde_saphyr", "wasm_encoder", "wasmparser"];
+const SEEN: [&str; 9] = [
+    "cel",
+    "gimli",
+    "granit_parser",
+    "ruzstd",
+    "saphyr",
+    "serde_saphyr",
+    "tar",
+    "wasm_encoder",
+    "wasmparser",
+];
 
 /// With this in the environment the program is the compiler that cargo calls.
 const WRAPS: &str = "TAMIS_FUZZ_RUSTC";

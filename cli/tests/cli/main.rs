@@ -22,6 +22,9 @@ mod publish;
 mod real;
 mod reference;
 mod replay;
+#[allow(dead_code, reason = "these tests use a part of it")]
+#[path = "../../oci/tests/oci/scripted.rs"]
+mod scripted;
 mod status;
 mod supply;
 mod support;

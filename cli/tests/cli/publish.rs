@@ -359,6 +359,14 @@ fn a_signed_filter_is_told_from_others() {
     let sign = ["sign", &name, "--key", "mine.pem", "--format", "json"];
     let signed = run(&place, &sign, &[], "").exit(0).event("signed");
     assert_eq!(signed["digest"], pushed["digest"]);
+    let made = &signed["signature"]["manifest"];
+    assert!(made.as_str().is_some_and(|m| m.starts_with("sha256:")), "{signed}");
+    assert_eq!(signed["signature"], serde_json::json!({"state": "new", "manifest": made}));
+    let again = run(&place, &sign, &[], "").exit(0).event("signed");
+    assert_eq!(again["signature"], serde_json::json!({"state": "unchanged", "manifest": made}));
+    let verified = [&verify[..], &["--format", "json"]].concat();
+    let verified = run(&place, &verified, &[], "").exit(0).event("verified");
+    assert_eq!((&verified["signatures"], &verified["key"]), (&1.into(), &signed["key"]));
     run(&place, &verify, &[], "").exit(0).says(pushed["pinned"].as_str().unwrap());
     run(&place, &["verify", &name, "--key", "other.pub"], &[], "").exit(1).talks("error[bad-signature]");
     run(&place, &["sign", &name, "--key", "mine.pub"], &[], "").exit(5).talks("error[bad-signing-key]");
@@ -369,9 +377,16 @@ fn a_signed_filter_is_told_from_others() {
     pull("mine.pub").exit(0).talks("Verified");
 
     let two = format!("{}/hello:v2", registry.at);
+    place.file("list.json", r#"{"bomFormat":"CycloneDX","specVersion":"1.5","version":1}"#);
     let push =
         ["push", &two, "--filter", "f.wasm", "--annotation", "a=b", "--also", "cncf", "--sign", "mine.pem"];
-    run(&place, &push, &[], "").exit(0).says("signed  sha256:");
+    let push = [&push[..], &["--sbom=list.json"]].concat();
+    let ran = run(&place, &push, &[], "");
+    ran.exit(0).says("signed  sha256:");
+    // What is attached is signed too.
+    let list = ran.out.lines().find_map(|l| l.strip_prefix("sbom    ")?.split(' ').next()).unwrap();
+    let list = format!("{}/hello@{list}", registry.at);
+    run(&place, &["verify", &list, "--key", "mine.pub"], &[], "").exit(0);
     for tag in ["v2", "v2-wasm"] {
         let name = format!("{}/hello:{tag}", registry.at);
         run(&place, &["verify", &name, "--key", "mine.pub"], &[], "").exit(0);

@@ -3,6 +3,7 @@
 
 use crate::publish::{PASSWORD, place, run};
 use crate::real::{Real, skopeo};
+use crate::scripted::{Say, Scripted, Told};
 use crate::support::Place;
 use serde_json::{Value, json};
 
@@ -131,6 +132,20 @@ fn without_a_key_an_installed_cosign_signs_and_verifies() {
     for bad in [&["sign", &name][..], &["sign", &name, "--yes", "--key", "k"], &["verify", &name]] {
         run(&place, bad, &vars, "").exit(2);
     }
+}
+
+#[test]
+fn what_a_registry_refuses_leaves_what_it_took_31() {
+    let registry = Scripted::start(|asked| match asked.is("PUT", "/manifests/v1-wasm") {
+        true => Say::Instead(Told::error(400, "MANIFEST_INVALID", "unknown media type")),
+        false => Say::Honest,
+    });
+    let place = place();
+    let name = format!("{}/hello:v1", registry.at);
+    let ran = run(&place, &["push", &name, "--filter", "f.wasm", "--also", "cncf"], &[], "");
+    ran.exit(6).says("hello:v1 (new)").talks("error[registry-refused]").talks("unknown media type");
+    assert!(registry.whole("v1"));
+    assert_eq!(registry.tag("v1-wasm"), None);
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! Anybody's image.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| tamis_fuzz::image(data));

@@ -158,12 +158,29 @@ fn a_folder_for_kustomize() {
     folder(&["--overwrite"]).exit(0);
     folder(&["--step", "shadow"]).exit(2).talks("base");
 
-    // Kustomize itself makes the same steps of it.
-    let args = ["--config", CONFIG, "--namespace", "shop", "--dry-run"];
-    let steps = documents(&deploy(&place, "routing", &args).exit(0).out);
-    for (step, overlay) in steps.iter().zip(["shadow", "enforce"]) {
-        let built = kustomize(&place, &format!("k/overlays/{overlay}"));
-        assert_eq!(&documents(&built)[0], step, "{overlay}");
+    // Kustomize itself makes the same steps of it, whatever the kind.
+    let name = "r.example/team/routing:v1";
+    for (index, scope) in [
+        &["--selector", "app=cart"][..],
+        &["--kind", "traffic-extension", "--target-ref", "Gateway/edge"],
+        &["--kind", "envoy-filter", "--selector", "app=cart"],
+        &["--kind", "envoy-extension-policy", "--target-ref", "HTTPRoute/all"],
+        &["--kind", "higress-wasm-plugin", "--scope", "mesh"],
+        &["--kind", "consul", "--target-ref", "Service/cart", "--code-file", "/f.wasm"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let folder = format!("k{index}");
+        let layout = layout(name);
+        let common = [&["deploy", name, "--layout", &layout, "--config", CONFIG], scope].concat();
+        place.run(&[&common[..], &["--kustomize", &folder]].concat()).exit(0);
+        let steps = documents(&place.run(&[&common[..], &["--dry-run"]].concat()).exit(0).out);
+        assert_ne!(steps[0], steps[1], "{scope:?}");
+        for (step, overlay) in steps.iter().zip(["shadow", "enforce"]) {
+            let built = kustomize(&place, &format!("{folder}/overlays/{overlay}"));
+            assert_eq!(&documents(&built)[0], step, "{scope:?} {overlay}");
+        }
     }
 }
 

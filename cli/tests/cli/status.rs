@@ -157,6 +157,15 @@ fn filters_that_are_fetched_by_themselves() {
     }
     let other = format!("sha256:{}", "0".repeat(64));
     status(&place, &proxy, &["--filter", "shop.hello", "--digest", &other]).exit(1).says("another digest");
+
+    // An update that the proxy refuses: what it shows from then on is not what it runs.
+    let next = wasm("shop.hello", &path("refuses.wasm"), "", "FAIL_OPEN");
+    let next = put("next.json", resource(istio, &next["typed_config"]));
+    std::fs::rename(next, good).unwrap();
+    proxy.wait(&format!("extension_config_discovery.http_filter.{istio}.update_rejected"), 1);
+    status(&place, &proxy, &["--filter", "hello"])
+        .exit(1)
+        .says("unsure: the proxy refused 1 of its configurations");
 }
 
 #[test]

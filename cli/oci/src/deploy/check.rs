@@ -1,7 +1,6 @@
 //! The rules of the products, before anything is written.
 
-use super::higress::PLACES;
-use super::{Code, Deployment, OnFailure, Phase, Remark, Resource, Whole};
+use super::{Code, Deployment, OnFailure, Phase, Remark, Resource, Whole, consul, envoy, gateway, higress};
 use serde_json::Value;
 
 rules! {
@@ -35,17 +34,19 @@ rules! {
 /// Istio's root namespace unless set otherwise.
 const ROOT: &str = "istio-system";
 
-/// The namespace of Higress unless set otherwise.
-const HIGRESS: &str = "higress-system";
-
-struct Notes(Vec<Remark>);
+/// What was found.
+pub(super) struct Notes(Vec<Remark>);
 
 impl Notes {
-    fn breaks(&mut self, lint: Lint, text: impl Into<String>) {
+    pub(super) fn add(&mut self, remark: Remark) {
+        self.0.push(remark);
+    }
+
+    pub(super) fn breaks(&mut self, lint: Lint, text: impl Into<String>) {
         self.0.push(Remark { lint, text: text.into(), breaks: true });
     }
 
-    fn warn(&mut self, lint: Lint, text: impl Into<String>) {
+    pub(super) fn warn(&mut self, lint: Lint, text: impl Into<String>) {
         self.0.push(Remark { lint, text: text.into(), breaks: false });
     }
 }
@@ -53,6 +54,19 @@ impl Notes {
 pub(super) fn check(resource: Resource, d: &Deployment) -> Vec<Remark> {
     let mut notes = Notes(Vec::new());
     names(d, &mut notes);
+    match &d.code {
+        Some(Code::File(path)) if path.is_empty() => notes.breaks(Lint::CodeElsewhere, "the path is empty"),
+        Some(Code::Url { url, cluster }) => {
+            let known = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+            if known.is_none_or(str::is_empty) || cluster.is_empty() {
+                notes.breaks(
+                    Lint::CodeElsewhere,
+                    "an address begins with `http://` or `https://`, and needs a cluster",
+                );
+            }
+        }
+        _ => {}
+    }
     match resource {
         Resource::WasmPlugin | Resource::TrafficExtension => {
             scope(d, true, &mut notes);
@@ -62,10 +76,10 @@ pub(super) fn check(resource: Resource, d: &Deployment) -> Vec<Remark> {
             scope(d, true, &mut notes);
             envoy_filter(d, &mut notes);
         }
-        Resource::EnvoyExtensionPolicy => gateway(d, &mut notes),
-        Resource::HigressWasmPlugin => higress(d, &mut notes),
-        Resource::Consul | Resource::ConsulEntry => consul(d, &mut notes),
-        Resource::Envoy => envoy(d, &mut notes),
+        Resource::EnvoyExtensionPolicy => gateway::check(d, &mut notes),
+        Resource::HigressWasmPlugin => higress::check(d, &mut notes),
+        Resource::Consul | Resource::ConsulEntry => consul::check(d, &mut notes),
+        Resource::Envoy => envoy::check(d, &mut notes),
     }
     let takes_network =
         matches!(resource, Resource::WasmPlugin | Resource::TrafficExtension | Resource::Envoy);
@@ -96,7 +110,7 @@ fn names(d: &Deployment, notes: &mut Notes) {
 }
 
 /// RFC 1123, as Kubernetes wants names that become labels too.
-fn is_label(name: &str) -> bool {
+pub(super) fn is_label(name: &str) -> bool {
     let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     name.len() <= 63
         && name.bytes().all(|b| word(b) || b == b'-')
@@ -104,7 +118,7 @@ fn is_label(name: &str) -> bool {
         && name.bytes().next_back().is_some_and(word)
 }
 
-fn scope(d: &Deployment, istio: bool, notes: &mut Notes) {
+pub(super) fn scope(d: &Deployment, istio: bool, notes: &mut Notes) {
     let Deployment { scope, namespace, .. } = d;
     let ways = [!scope.selector.is_empty(), !scope.targets.is_empty(), scope.whole.is_some()];
     match ways.iter().filter(|w| **w).count() {
@@ -185,7 +199,7 @@ fn istio(resource: Resource, d: &Deployment, notes: &mut Notes) {
     env(d, notes);
 }
 
-fn env(d: &Deployment, notes: &mut Notes) {
+pub(super) fn env(d: &Deployment, notes: &mut Notes) {
     let long = |(name, value): &(String, String)| {
         name.is_empty() || name.chars().count() > 256 || value.chars().count() > 2048
     };
@@ -221,117 +235,10 @@ fn envoy_filter(d: &Deployment, notes: &mut Notes) {
     }
 }
 
-fn gateway(d: &Deployment, notes: &mut Notes) {
-    if d.scope.targets.is_empty() {
-        notes.breaks(Lint::ScopeNotSaid, "Envoy Gateway wants targets");
-    } else {
-        scope(d, false, notes);
-    }
-    let absent = [
-        (d.phase.is_some(), "a phase"),
-        (d.priority.is_some(), "a priority"),
-        (!d.env.is_empty(), "values of environment variables"),
-        (!d.scope.selector.is_empty(), "labels of workloads"),
-        (d.on_failure == OnFailure::Reload, "reloading a broken filter"),
-        (d.code.is_some(), "code that Envoy gets itself"),
-        (d.context.is_some(), "a context"),
-    ];
-    not_there("Envoy Gateway", absent, notes);
-}
-
-fn higress(d: &Deployment, notes: &mut Notes) {
-    if d.namespace.as_deref() != Some(HIGRESS) {
-        notes.warn(Lint::HigressNamespace, format!("the namespace is not `{HIGRESS}`"));
-    }
-    match (d.scope.whole, d.scope.targets.is_empty()) {
-        (None, true) => notes.breaks(Lint::ScopeNotSaid, "nothing says where the filter acts"),
-        (Some(_), false) => notes.breaks(Lint::TwoScopes, "more than one thing says where the filter acts"),
-        (Some(Whole::Namespace), true) => {
-            notes.breaks(Lint::NotInProduct, "the whole gateway is meant by `--scope mesh`")
-        }
-        _ => {}
-    }
-    for target in &d.scope.targets {
-        if !PLACES.iter().any(|(kind, _)| *kind == target.kind) {
-            notes.breaks(Lint::TargetKind, format!("`{}`", target.kind.escape_debug()));
-        } else if target.name.is_empty() {
-            notes.breaks(Lint::ResourceName, "a target has no name");
-        }
-    }
-    if !d.scope.targets.is_empty() {
-        let strict = d.schema.as_ref().is_some_and(|schema| {
-            schema["additionalProperties"] == false && schema["properties"].get("_rules_").is_none()
-        });
-        let text = "the configuration of single places arrives under `_rules_`";
-        notes.0.push(Remark { lint: Lint::HigressRules, text: text.to_owned(), breaks: strict });
-    }
-    if d.config.as_ref().is_some_and(|c| !c.is_object()) {
-        notes.breaks(Lint::ConfigNotObject, "the configuration is no object");
-    }
-    let absent = [
-        (!d.scope.selector.is_empty(), "labels of workloads"),
-        (d.on_failure == OnFailure::Reload, "reloading a broken filter"),
-        (d.code.is_some(), "code that Envoy gets itself"),
-        (d.context.is_some(), "a context"),
-    ];
-    not_there("Higress", absent, notes);
-    env(d, notes);
-}
-
-fn consul(d: &Deployment, notes: &mut Notes) {
-    match (d.scope.targets.as_slice(), d.scope.whole) {
-        ([one], None) if one.kind == "Service" => {
-            if !is_label(&one.name) {
-                notes.breaks(Lint::ResourceName, format!("the service is `{}`", one.name.escape_debug()));
-            }
-        }
-        ([], Some(Whole::Mesh)) => {}
-        ([], None) => notes.breaks(Lint::ScopeNotSaid, "name one service, or the whole mesh"),
-        ([], Some(Whole::Namespace)) => {
-            notes.breaks(Lint::NotInProduct, "Consul has no entry for a namespace");
-        }
-        (_, Some(_)) => notes.breaks(Lint::TwoScopes, "more than one thing says where the filter acts"),
-        (many, None) => {
-            notes.breaks(Lint::TargetKind, format!("{} targets in place of one service", many.len()))
-        }
-    }
-    if d.code.is_none() {
-        notes.breaks(Lint::CodeElsewhere, "Consul fetches no images either");
-    }
-    let absent = [
-        (!d.scope.selector.is_empty(), "labels of workloads"),
-        (d.phase.is_some(), "a phase"),
-        (d.priority.is_some(), "a priority"),
-        (d.pull_secret.is_some(), "a pull secret"),
-        (d.on_failure == OnFailure::Reload, "reloading a broken filter"),
-        (d.context.is_some(), "a context"),
-    ];
-    not_there("Consul", absent, notes);
-    notes.warn(Lint::ConsulWholeEntry, "the entry's list of extensions is replaced");
-}
-
-fn not_there<const N: usize>(product: &str, absent: [(bool, &str); N], notes: &mut Notes) {
+pub(super) fn not_there<const N: usize>(product: &str, absent: [(bool, &str); N], notes: &mut Notes) {
     for (_, what) in absent.into_iter().filter(|(asked, _)| *asked) {
         notes.breaks(Lint::NotInProduct, format!("{product} has no field for {what}"));
     }
-}
-
-fn envoy(d: &Deployment, notes: &mut Notes) {
-    match &d.code {
-        None => notes.breaks(Lint::CodeElsewhere, "nothing says where Envoy finds the module"),
-        Some(Code::File(path)) if path.is_empty() => notes.breaks(Lint::CodeElsewhere, "the path is empty"),
-        Some(Code::Url { .. }) => {
-            notes.breaks(Lint::NotInProduct, "the bootstrap has no cluster to fetch through")
-        }
-        Some(Code::File(_)) => {}
-    }
-    let absent = [
-        (d.phase.is_some(), "a phase"),
-        (d.priority.is_some(), "a priority"),
-        (d.pull_secret.is_some(), "a pull secret"),
-        (d.namespace.is_some(), "a namespace"),
-    ];
-    not_there("Envoy", absent, notes);
 }
 
 /// The configuration as the filter gets it: text as it is, anything else as JSON.

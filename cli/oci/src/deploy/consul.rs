@@ -3,8 +3,8 @@
 //! The extension reads its arguments without minding the case of their names. It acts on the inbound listener of
 //! sidecars, before the router.
 
-use super::check::config_text;
-use super::{Code, Deployment, OnFailure, object, set};
+use super::check::{Lint, Notes, config_text, is_label, not_there};
+use super::{Code, Deployment, OnFailure, Whole, object, set};
 use serde_json::{Map, Value, json};
 
 /// The one name that Consul takes for the settings of all proxies.
@@ -75,4 +75,37 @@ fn capital(value: Value) -> Value {
         (key, inner)
     };
     Value::Object(map.into_iter().map(field).collect())
+}
+
+/// Its rules.
+pub(super) fn check(d: &Deployment, notes: &mut Notes) {
+    match (d.scope.targets.as_slice(), d.scope.whole) {
+        ([one], None) if one.kind == "Service" => {
+            if !is_label(&one.name) {
+                notes.breaks(Lint::ResourceName, format!("the service is `{}`", one.name.escape_debug()));
+            }
+        }
+        ([], Some(Whole::Mesh)) => {}
+        ([], None) => notes.breaks(Lint::ScopeNotSaid, "name one service, or the whole mesh"),
+        ([], Some(Whole::Namespace)) => {
+            notes.breaks(Lint::NotInProduct, "Consul has no entry for a namespace");
+        }
+        (_, Some(_)) => notes.breaks(Lint::TwoScopes, "more than one thing says where the filter acts"),
+        (many, None) => {
+            notes.breaks(Lint::TargetKind, format!("{} targets in place of one service", many.len()))
+        }
+    }
+    if d.code.is_none() {
+        notes.breaks(Lint::CodeElsewhere, "Consul fetches no images either");
+    }
+    let absent = [
+        (!d.scope.selector.is_empty(), "labels of workloads"),
+        (d.phase.is_some(), "a phase"),
+        (d.priority.is_some(), "a priority"),
+        (d.pull_secret.is_some(), "a pull secret"),
+        (d.on_failure == OnFailure::Reload, "reloading a broken filter"),
+        (d.context.is_some(), "a context"),
+    ];
+    not_there("Consul", absent, notes);
+    notes.warn(Lint::ConsulWholeEntry, "the entry's list of extensions is replaced");
 }

@@ -1,5 +1,6 @@
 //! The filter in Envoy's own words.
 
+use super::check::{Lint, Notes, not_there};
 use super::istio::string_value;
 use super::{Code, Deployment, OnFailure};
 use serde_json::{Value, json};
@@ -91,4 +92,22 @@ pub(super) fn plugin(d: &Deployment, code: &Value) -> Value {
     let layer = if d.network { "network" } else { "http" };
     let kind = format!("type.googleapis.com/envoy.extensions.filters.{layer}.wasm.v3.Wasm");
     json!({"@type": kind, "config": config})
+}
+
+/// Its rules.
+pub(super) fn check(d: &Deployment, notes: &mut Notes) {
+    match &d.code {
+        None => notes.breaks(Lint::CodeElsewhere, "nothing says where Envoy finds the module"),
+        Some(Code::Url { .. }) => {
+            notes.breaks(Lint::NotInProduct, "the bootstrap has no cluster to fetch through")
+        }
+        Some(Code::File(_)) => {}
+    }
+    let absent = [
+        (d.phase.is_some(), "a phase"),
+        (d.priority.is_some(), "a priority"),
+        (d.pull_secret.is_some(), "a pull secret"),
+        (d.namespace.is_some(), "a namespace"),
+    ];
+    not_there("Envoy", absent, notes);
 }

@@ -3,12 +3,15 @@
 //! The fields of Istio's, without those that say where; the controller of Higress puts the rules into the
 //! configuration itself, under `_rules_`, and leaves it as it is where there are none.
 
-use super::{Deployment, OnFailure, object, set};
+use super::check::{Lint, Notes, env, not_there};
+use super::{Deployment, OnFailure, Remark, Whole, object, set};
 use serde_json::{Map, Value, json};
 
+/// Its namespace unless set otherwise.
+const HIGRESS: &str = "higress-system";
+
 /// Kinds of places that a rule names, and the rule's field for them.
-pub(super) const PLACES: [(&str, &str); 3] =
-    [("Ingress", "ingress"), ("Service", "service"), ("Domain", "domain")];
+const PLACES: [(&str, &str); 3] = [("Ingress", "ingress"), ("Service", "service"), ("Domain", "domain")];
 
 pub(super) fn wasm_plugin(d: &Deployment) -> Value {
     let mut spec = Map::new();
@@ -53,4 +56,44 @@ fn rules(d: &Deployment, config: &Value) -> Vec<Value> {
         (!names.is_empty()).then(|| json!({field: names, "config": config, "configDisable": false}))
     };
     PLACES.into_iter().filter_map(rule).collect()
+}
+
+/// Its rules.
+pub(super) fn check(d: &Deployment, notes: &mut Notes) {
+    if d.namespace.as_deref() != Some(HIGRESS) {
+        notes.warn(Lint::HigressNamespace, format!("the namespace is not `{HIGRESS}`"));
+    }
+    match (d.scope.whole, d.scope.targets.is_empty()) {
+        (None, true) => notes.breaks(Lint::ScopeNotSaid, "nothing says where the filter acts"),
+        (Some(_), false) => notes.breaks(Lint::TwoScopes, "more than one thing says where the filter acts"),
+        (Some(Whole::Namespace), true) => {
+            notes.breaks(Lint::NotInProduct, "the whole gateway is meant by `--scope mesh`")
+        }
+        _ => {}
+    }
+    for target in &d.scope.targets {
+        if !PLACES.iter().any(|(kind, _)| *kind == target.kind) {
+            notes.breaks(Lint::TargetKind, format!("`{}`", target.kind.escape_debug()));
+        } else if target.name.is_empty() {
+            notes.breaks(Lint::ResourceName, "a target has no name");
+        }
+    }
+    if !d.scope.targets.is_empty() {
+        let strict = d.schema.as_ref().is_some_and(|schema| {
+            schema["additionalProperties"] == false && schema["properties"].get("_rules_").is_none()
+        });
+        let text = "the configuration of single places arrives under `_rules_`";
+        notes.add(Remark { lint: Lint::HigressRules, text: text.to_owned(), breaks: strict });
+    }
+    if d.config.as_ref().is_some_and(|c| !c.is_object()) {
+        notes.breaks(Lint::ConfigNotObject, "the configuration is no object");
+    }
+    let absent = [
+        (!d.scope.selector.is_empty(), "labels of workloads"),
+        (d.on_failure == OnFailure::Reload, "reloading a broken filter"),
+        (d.code.is_some(), "code that Envoy gets itself"),
+        (d.context.is_some(), "a context"),
+    ];
+    not_there("Higress", absent, notes);
+    env(d, notes);
 }

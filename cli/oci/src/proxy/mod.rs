@@ -7,6 +7,7 @@
 mod address;
 mod ask;
 mod dump;
+mod message;
 mod source;
 mod stats;
 mod view;

@@ -1,6 +1,6 @@
 //! Where a filter's code comes from, and whose digest that tells.
 
-use super::dump::{Code, Plugin};
+use super::message::{Code, Plugin};
 use crate::digest::Digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,6 +1,7 @@
 //! One picture of what the configuration says and what was counted.
 
-use super::dump::{self, Message, Plugin};
+use super::dump;
+use super::message::{Message, Plugin};
 use super::source::{self, Claim, Of, Source};
 use super::stats::{Stats, plain};
 use super::{Dump, Said};

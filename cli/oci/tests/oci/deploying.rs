@@ -254,7 +254,7 @@ fn filters_of_connections() {
 }
 
 #[test]
-fn higress_s_plugin_7() {
+fn the_plugin_of_higress_7() {
     let whole = |whole| Scope { whole: Some(whole), ..Scope::default() };
     let namespace = Some("higress-system".to_owned());
     let d = Deployment {
@@ -308,7 +308,7 @@ fn higress_s_plugin_7() {
 }
 
 #[test]
-fn consul_s_entries_7() {
+fn the_entries_of_consul_7() {
     let service = Scope { targets: vec![target("Service", "")], ..Scope::default() };
     let code =
         |code| Deployment { code: Some(code), scope: service.clone(), namespace: None, ..deployment() };
@@ -352,6 +352,13 @@ fn consul_s_entries_7() {
         broken(Resource::Consul, &Deployment { scope: Scope::default(), ..d.clone() }),
         [Lint::ScopeNotSaid]
     );
+    let url = |url: &str, cluster: &str| Code::Url { url: url.into(), cluster: cluster.into() };
+    for odd in
+        [Code::File(String::new()), url("ftp://x", "files"), url("https://", "files"), url("https://x", "")]
+    {
+        let d = Deployment { code: Some(odd), ..d.clone() };
+        assert_eq!(broken(Resource::Consul, &d), [Lint::CodeElsewhere]);
+    }
     let two = Scope { targets: vec![target("Service", ""), target("Service", "")], ..Scope::default() };
     assert_eq!(broken(Resource::Consul, &Deployment { scope: two, ..d.clone() }), [Lint::TargetKind]);
     let d = Deployment { priority: Some(1), pull_secret: Some("login".into()), ..d };

@@ -36,7 +36,7 @@ fn a_filter_is_told_to_only_count() {
 }
 
 #[test]
-fn other_people_s_filters_are_told_in_their_own_words() {
+fn filters_of_others_are_told_in_their_own_words() {
     let d = Deployment { config: Some(json!({"a": {"b": 1}})), ..deployment() };
     let told = shadow(&d, Some(&json!({"a": {"dry_run": true}}))).unwrap();
     assert_eq!(told.config, Some(json!({"a": {"b": 1, "dry_run": true}})));

@@ -83,6 +83,24 @@ fn what_a_cluster_would_refuse_is_named() {
     place.run(&wkg).exit(1).talks("error[image-not-loadable]").talks("[cncf-layout]");
 }
 
+/// What breaks when it is started takes traffic down; what this host has not is said, and no obstacle.
+#[test]
+fn the_filter_is_started_before_anything_is_written() {
+    let place = Place::new();
+    let unknown = r#"(import "env" "proxy_of_tomorrow" (func $new (param i32) (result i32)))"#;
+    place.wasm("breaks.wasm", &guests::with("", "unreachable", "i32.const 0"));
+    place.wasm("new.wasm", &guests::with(unknown, "(call $new (i32.const 0))", "i32.const 0"));
+    let manifest = |name: &str| {
+        let image = format!("r.example/{name}:v1");
+        place.run(&["push", &image, "--filter", &format!("{name}.wasm"), "--layout", name]).exit(0);
+        place.run(&["manifest", &image, "--layout", name, "--selector", "a=b"])
+    };
+    let breaks = manifest("breaks");
+    breaks.exit(1).talks("error[start-fault]");
+    assert_eq!(breaks.out, "");
+    manifest("new").exit(0).says("kind: WasmPlugin").talks("was not tried").talks("proxy_of_tomorrow");
+}
+
 /// Whether a real Envoy takes a configuration, and what it says.
 fn validate(place: &Place, name: &str, config: &str) -> (bool, String) {
     place.file(name, config);

@@ -5,14 +5,15 @@ use crate::failure::{Code, Failure, Result};
 use crate::plan::{FilterPlan, Source, config_bytes};
 use crate::ui::{Paint, Ui};
 use crate::verb::config::schema;
-use crate::verb::image::{Screen, fetch, open, opinions_text};
+use crate::verb::image::{Screen, fetch, open, opinions_text, safe};
 use crate::verb::play;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tamis_host::{ModuleFacts, Stage, StartReason};
 use tamis_oci::consumers::{Consumer, Rule};
 use tamis_oci::deploy::{self, Deployment, OnFailure, Resource, Scope, config_text};
 use tamis_oci::sign::{PublicKey, verify};
 use tamis_oci::{Fetched, Module, Reference};
+use tamis_traffic::Blame;
 
 /// The annotation with the root id that a filter wants.
 const ROOT_ID: &str = "tamis.root-id";
@@ -89,9 +90,16 @@ impl Prepared {
     /// Has the filter itself read its configuration, as the proxy will: one that it refuses takes traffic down.
     pub(in crate::verb) fn try_config(&self, deployment: &Deployment, ui: &mut Ui) -> Result<()> {
         let engine = play::engine(ui)?;
+        // An object without fields is nothing to Istio, and nothing is what the filter gets.
+        let istio = matches!(
+            self.resource,
+            Resource::WasmPlugin | Resource::TrafficExtension | Resource::HigressWasmPlugin
+        );
+        let nothing = |c: &&Value| istio && **c == json!({});
+        let config = deployment.config.as_ref().filter(|c| !nothing(c));
         let plan = FilterPlan {
             name: deployment.name.clone(),
-            config: Some(deployment.config.as_ref().map(config_text).unwrap_or_default().into_bytes()),
+            config: Some(config.map(config_text).unwrap_or_default().into_bytes()),
             root_id: Some(deployment.root_id.clone()),
             env: deployment.env.clone(),
             ..FilterPlan::new(Source::Bytes(deployment.name.clone(), self.wasm.clone()))
@@ -100,21 +108,28 @@ impl Prepared {
         let stage = loaded.map(|loaded| Stage::builder(&engine).filter(loaded.spec).build());
         match stage {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) if matches!(error.reason, StartReason::Refused) => {
-                return Err(play::start_failure(error));
-            }
+            Ok(Err(error)) if filters_own(&error.reason) => return Err(play::start_failure(error)),
             // Some hosts have what this one has not.
-            Ok(Err(error)) => {
-                ui.warn(&format!("the filter's reading of its configuration was not tried: {error}"))
-            }
+            Ok(Err(error)) => not_tried(&error.to_string(), ui),
             Err(failure) => {
-                ui.warn(&format!(
-                    "the filter's reading of its configuration was not tried: {}",
-                    failure.headline()
-                ));
+                let all = [vec![failure.headline()], failure.causes()].concat();
+                not_tried(&all.join(": "), ui);
             }
         }
         Ok(())
+    }
+}
+
+fn not_tried(why: &str, ui: &mut Ui) {
+    ui.warn(&format!("whether the filter takes its configuration was not tried: {}", safe(why)));
+}
+
+/// Whether a proxy would be told the same.
+fn filters_own(reason: &StartReason) -> bool {
+    match reason {
+        StartReason::Refused => true,
+        StartReason::Fault { kind, .. } => kind.blame() == Blame::Filter,
+        StartReason::Link(_) => false,
     }
 }
 

@@ -111,23 +111,43 @@ fn envoy_2_4_after_a_close_in_response_trailers_envoy_calls_deleted_contexts() -
 }
 
 #[test]
-fn envoy_2_2_after_a_reply_in_response_metadata_envoy_calls_deleted_contexts() -> Result<()> {
+fn envoy_2_15_where_envoy_calls_what_it_has_deleted_or_itself_without_end() -> Result<()> {
     let wasm = artifact::module("tamis-guest", PLAIN)?;
     let engine = Engine::new(&EngineOptions::default())?;
     let guest = Module::load(&engine, &std::fs::read(&wasm)?)?;
-    for what in ["reply 403 x - -", "close 0"] {
-        let row: Row = serde_saphyr::from_str(&format!(
-            "{{ says: x, chain: [{{ name: a }}, {{ name: b, script: 'rsm: {what}' }}], exchanges: [{{ http2: true, answer: \
-             {{ body: [one, two], metadata: [{{ after: 1, fields: [[k, v]] }}] }} }}] }}",
-        ))?;
+    let with = |a: &str, b: &str, answer: &str| -> Result<Row> {
+        Ok(serde_saphyr::from_str(&format!(
+            "{{ says: x, chain: [{{ name: a, script: '{a}' }}, {{ name: b, script: '{b}' }}], callouts: {{ ok: [{{ after: 200 }}] }}, \
+             exchanges: [{{ http2: true, answer: {{ body: [one, two], {answer} }} }}] }}",
+        ))?)
+    };
+    let metadata = "metadata: [{ after: 1, fields: [[k, v]] }]";
+    // Each resume brings the trailers again that the other filter made.
+    let (makes, endless) = (
+        "rsh: rm 2 content-length | rsb: add 3 x-t 1",
+        "rsh: call ok 5000 :method=GET,:path=/,:authority=c -; ret 1 | \
+                   call: eff last; cont 1 | rst: cont 1; ret 1",
+    );
+    for (what, row) in [
+        ("reply", with("", "rsm: reply 403 x - -", metadata)?),
+        ("close", with("", "rsm: close 0", metadata)?),
+        ("endless", with(endless, makes, "")?),
+    ] {
         let mut envoy = Referee::start(&[("m".into(), row.clone())], &wasm)?;
         // Memory that is gone is used: mostly that ends the process.
         let seen = envoy.play("m", &row)?;
-        let at = |end: &str| seen.log.iter().rposition(|line| line.starts_with("a/") && line.ends_with(end));
-        let called = at(" delete").zip(at(" eos=1")).is_some_and(|(delete, body)| delete < body);
-        assert!(called || envoy.play("m", &row).is_err(), "{what}: {:?}", seen.log);
+        let mut own = seen.log.iter().filter(|line| line.starts_with("a/"));
+        let fault = if what == "endless" {
+            // Until the stack of its VM ends.
+            assert!(own.filter(|line| line.contains(" rst ")).count() > 500, "{:?}", seen.log);
+            "would-duplicate"
+        } else {
+            let called = own.any(|line| line.ends_with(" delete")) && own.next().is_some();
+            assert!(called || envoy.play("m", &row).is_err(), "{what}: {:?}", seen.log);
+            "would-crash-envoy"
+        };
         let seen = play_on_host(&engine, &guest, "m", &row)?;
-        assert_eq!(seen.faults, ["would-crash-envoy"], "{what}");
+        assert_eq!(seen.faults.first().map(String::as_str), Some(fault), "{what}");
     }
     Ok(())
 }

@@ -2,6 +2,11 @@
 
 use super::enter::Pass;
 use super::{BodyView, Dir, Gate, Play};
+use tamis_traffic::FaultKind;
+
+/// Most times that filters resume inside of what a resume brought (100); beyond it nobody stops by itself. In Envoy the
+/// stack of the VM ends after some 1,500.
+const RESUMES_LIMIT: u32 = 100;
 
 impl Play<'_> {
     /// Headers go through the filters from this position on.
@@ -140,6 +145,11 @@ impl Play<'_> {
     pub(super) fn resume(&mut self, dir: Dir, position: usize) {
         let (d, trailers) = (dir as usize, dir.trailers());
         let filter = self.index(dir, position);
+        if self.desk.stream.resumes == RESUMES_LIMIT {
+            let text = "resumes from inside of what a resume brought, without end: Envoy breaks its VM";
+            return self.desk.fault(FaultKind::WouldDuplicate, Some(filter), text);
+        }
+        self.desk.stream.resumes += 1;
         let side = &mut self.desk.stream.seats[filter].sides[d];
         side.again |= side.gate.all();
         side.gate = Gate::Open;
@@ -162,6 +172,7 @@ impl Play<'_> {
             self.trailers(dir, self.start(dir, position));
         }
         self.desk.stream.seats[filter].sides[d].again = false;
+        self.desk.stream.resumes -= 1;
     }
 
     /// Where what comes from a position goes on: a filter that was stopped for everything has not seen it yet.

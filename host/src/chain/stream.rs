@@ -218,6 +218,8 @@ pub(crate) struct Stream {
     pub(crate) lost: bool,
     /// `details` is what a reply, a reset or a client that left said, be it nothing.
     pub(crate) explained: bool,
+    /// Filters that were resumed and are not done with what that brought.
+    pub(super) resumes: u32,
     /// The connection manager has had its way with the response headers, see [`Stream::manage`].
     pub(super) managed: bool,
 }
@@ -235,6 +237,7 @@ impl Stream {
         (self.tcp, self.upgrade, self.reading) = (false, false, false);
         (self.code, self.past) = (None, None);
         (self.flags, self.lost, self.explained, self.managed) = (0, false, false, false);
+        self.resumes = 0;
     }
 
     /// Notes for the filter's trace whether what it wrote since the last look made a difference. `exchange` is

@@ -155,30 +155,37 @@ impl Play<'_> {
         }
     }
 
+    #[inline]
     pub(super) fn piece(&mut self, dir: Dir, bytes: &[u8], eos: bool) {
         // What comes while a reply is held counts, though no filter sees it.
-        let (cut, over) = (self.cut(dir), self.over());
-        let lane = &mut self.desk.stream.lanes[dir as usize];
-        if !over {
-            lane.ended |= eos;
-            lane.bytes_in += bytes.len() as u64;
+        let cut = self.cut(dir);
+        if cut && self.over() {
+            return;
         }
+        let lane = &mut self.desk.stream.lanes[dir as usize];
+        lane.ended |= eos;
+        lane.bytes_in += bytes.len() as u64;
         if cut {
             return;
         }
         lane.piece.clear();
         lane.piece.extend_from_slice(bytes);
         self.data(dir, 0, BodyView::Piece, eos);
-        self.piece_is_over(dir, eos && !(dir == Dir::Request && self.desk.stream.http2));
+        if self.desk.stream.lanes[dir as usize].kept {
+            self.piece_is_over(dir, eos && !(dir == Dir::Request && self.desk.stream.http2));
+        }
     }
 
     /// What arrived has been seen by all that see it; of a stream that it ended, `proxy_on_log` sees it still.
     /// `freed`: the buffer that it came in goes, too.
+    #[cold]
     pub(super) fn piece_is_over(&mut self, dir: Dir, freed: bool) {
         if self.cut(dir) {
             return;
         }
-        self.desk.stream.lanes[dir as usize].piece.clear();
+        let lane = &mut self.desk.stream.lanes[dir as usize];
+        lane.piece.clear();
+        lane.kept = false;
         if freed {
             self.free_piece(dir);
         }

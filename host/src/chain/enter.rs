@@ -182,6 +182,8 @@ impl Play<'_> {
             side.gathers = pass == Pass::Buffer;
             if pass == Pass::Go {
                 side.body = BodyView::Nothing;
+            } else {
+                self.desk.stream.lanes[d].kept = true;
             }
         }
         if let Some((who, reply)) = asked.reply {

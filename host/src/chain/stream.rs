@@ -134,6 +134,8 @@ pub(crate) struct Seat {
 pub(crate) struct Lane {
     /// What arrived last.
     pub(crate) piece: Vec<u8>,
+    /// Some filter did not let it go.
+    pub(crate) kept: bool,
     /// What filters hold back.
     pub(crate) held: Vec<u8>,
     /// There is a buffer of held data, though perhaps an empty one.
@@ -163,7 +165,7 @@ impl Lane {
         self.metadata.clear();
         (self.holds, self.ended, self.aborted, self.headers_out, self.done) =
             (false, false, false, false, false);
-        (self.body_changed, self.bytes_in, self.bytes_out) = (false, 0, 0);
+        (self.body_changed, self.bytes_in, self.bytes_out, self.kept) = (false, 0, 0, false);
     }
 
     pub(crate) fn bytes(&self, view: BodyView) -> &[u8] {

@@ -173,11 +173,15 @@ impl Run<'_> {
     fn judge(&self, lane: &mut Lane<'_>, number: u64, case: &Case) -> Result<Option<Difference>> {
         // An Envoy that ends is a difference as well.
         let (name, whole) = renamed(case.row.clone(), number);
-        let text = match lane.alone(&name, &whole) {
-            Ok(None) => return Ok(None),
-            Ok(Some(text)) => text,
-            Err(why) => format!("{why:#}"),
-        };
+        let mut text = String::new();
+        // Twice, for even then a piece of a body may catch up with the one before.
+        for _ in 0..2 {
+            text = match lane.alone(&name, &whole) {
+                Ok(None) => return Ok(None),
+                Ok(Some(text)) => text,
+                Err(why) => format!("{why:#}"),
+            };
+        }
         if self.totals().causes.get(&cause(&text)).is_some_and(|times| *times >= CUT_DOWN) {
             return Ok(Some(Difference { number, row: yaml(&whole)?, text }));
         }

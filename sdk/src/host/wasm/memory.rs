@@ -116,9 +116,106 @@ unsafe impl GlobalAlloc for Memory {
     }
 }
 
+impl Memory {
+    const fn new() -> Self {
+        Self {
+            free: [const { Cell::new(null_mut()) }; SIZES],
+            chunk: Cell::new(null_mut()),
+            left: Cell::new(0),
+        }
+    }
+}
+
+#[cfg(target_family = "wasm")]
 #[global_allocator]
-static MEMORY: Memory = Memory {
-    free: [const { Cell::new(null_mut()) }; SIZES],
-    chunk: Cell::new(null_mut()),
-    left: Cell::new(0),
-};
+static MEMORY: Memory = Memory::new();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A piece in use and what it was filled with.
+    struct Piece {
+        at: *mut u8,
+        layout: Layout,
+        mark: u8,
+    }
+
+    impl Piece {
+        fn take(memory: &Memory, size: usize, align: usize, mark: u8) -> Self {
+            let layout = Layout::from_size_align(size, align).expect("a layout");
+            // SAFETY: the size is not zero.
+            let at = unsafe { memory.alloc(layout) };
+            assert!(!at.is_null() && at.addr().is_multiple_of(align), "{layout:?}");
+            // SAFETY: it is ours, and that large.
+            unsafe { at.write_bytes(mark, size) };
+            Self { at, layout, mark }
+        }
+
+        fn check(&self, size: usize) {
+            // SAFETY: it is ours, at least that large and all written.
+            let bytes = unsafe { std::slice::from_raw_parts(self.at, size) };
+            assert!(bytes.iter().all(|byte| *byte == self.mark), "{:?} was overwritten", self.layout);
+        }
+
+        fn resize(&mut self, memory: &Memory, size: usize) {
+            // SAFETY: it came from there with this layout, and the size is not zero.
+            self.at = unsafe { memory.realloc(self.at, self.layout, size) };
+            self.check(size.min(self.layout.size()));
+            self.layout = Layout::from_size_align(size, self.layout.align()).expect("a layout");
+            // SAFETY: it is ours, and that large.
+            unsafe { self.at.write_bytes(self.mark, size) };
+        }
+
+        fn give_back(self, memory: &Memory) {
+            self.check(self.layout.size());
+            // SAFETY: it came from there with this layout.
+            unsafe { memory.dealloc(self.at, self.layout) };
+        }
+    }
+
+    #[test]
+    fn no_two_pieces_overlap_whatever_their_order() {
+        let memory = Memory::new();
+        let mut pieces: Vec<Piece> = Vec::new();
+        // Some order that is none, over all sizes and both ends of each.
+        let mut state = 1_u32;
+        let mut next = |most: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as usize % most
+        };
+        for round in 0..20_000 {
+            let size = (1 << next(13)) + next(3);
+            match next(5) {
+                0 | 1 => pieces.push(Piece::take(&memory, size, 1 << next(7), round as u8)),
+                2 if !pieces.is_empty() => {
+                    let at = next(pieces.len());
+                    pieces[at].resize(&memory, size);
+                }
+                _ if !pieces.is_empty() => {
+                    let at = next(pieces.len());
+                    pieces.swap_remove(at).give_back(&memory);
+                }
+                _ => {}
+            }
+        }
+        pieces.into_iter().for_each(|piece| piece.give_back(&memory));
+    }
+
+    #[test]
+    fn what_was_given_back_is_used_again() {
+        let memory = Memory::new();
+        let first = Piece::take(&memory, 100, 8, 1);
+        let at = first.at;
+        first.give_back(&memory);
+        let mut again = Piece::take(&memory, 65, 1, 2);
+        assert_eq!(again.at, at, "both are of 65 to 128 bytes");
+        again.resize(&memory, 128);
+        assert_eq!(again.at, at, "it is as large as that already");
+        again.give_back(&memory);
+        let sizes =
+            [1, 16, 17, MOST, MOST + 1].map(|size| list(Layout::from_size_align(size, 1).expect("one")));
+        assert_eq!(sizes, [Some(0), Some(0), Some(1), Some(SIZES - 1), None]);
+        assert_eq!(list(Layout::from_size_align(16, 32).expect("one")), None);
+    }
+}

@@ -63,7 +63,7 @@ fn imports(wasm: &[u8]) -> Result<Vec<String>> {
 /// Every function that a module imports is one that a reader of it has to think about.
 #[test]
 fn a_module_imports_what_its_filter_can_use() -> Result<()> {
-    let template = link(&std::fs::read(artifact::template()?)?)?.wasm;
+    let template = link(&std::fs::read(artifact::template()?.wasm)?)?.wasm;
     assert_eq!(
         imports(&template)?,
         [

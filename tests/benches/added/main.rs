@@ -14,8 +14,8 @@ mod load;
 use anyhow::{Context, Result, ensure};
 use load::Load;
 use serde_json::json;
+use tamis_tests::artifact;
 use tamis_tests::envoy::{self, Envoy};
-use tamis_tests::{artifact, tree};
 
 /// Times that Envoy is started.
 const STARTS: usize = 3;
@@ -34,8 +34,9 @@ const MOST: f64 = 0.9;
 
 fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let config = std::fs::read_to_string(tree::root().join("cli/templates/header/config.json"))?;
-    let template = tamis_cli::build::link(&std::fs::read(artifact::template()?)?)?.wasm;
+    let template = artifact::template()?;
+    let config = std::fs::read_to_string(template.config)?;
+    let template = tamis_cli::build::link(&std::fs::read(template.wasm)?)?.wasm;
     let raw = std::fs::read(artifact::raw_header()?)?;
     let mut listeners = vec![listener("none", &[])];
     for (name, wasm) in

@@ -6,7 +6,9 @@
 use crate::support::{Place, boutique, docs, real};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tamis_traffic::Exchange;
 use tamis_traffic::expect::TrafficTest;
+use tamis_traffic::read::{self, ReadOptions};
 
 /// Commands that are not run here, with the reason.
 const ELSEWHERE: [(&str, &str); 5] = [
@@ -88,16 +90,51 @@ fn links_lead_somewhere() {
     assert!(seen > 20, "{seen} links were found");
 }
 
+/// Blocks of YAML that are no traffic tests, by how they begin, with what tries them.
+const OTHER_YAML: [(&str, &str); 2] = [
+    ("apiVersion: networking.istio.io/", "tests/tests/recording.rs"),
+    ("# tap.yaml", "tests/tests/recording.rs"),
+];
+
+/// A block in YAML is a traffic test, or the part of one that the page speaks of.
 #[test]
 fn traffic_tests_are_traffic_tests() {
     let mut seen = 0;
     for page in pages() {
-        for block in blocks(&text(&page), "yaml").into_iter().filter(|b| b.starts_with("filter:")) {
+        for mut block in blocks(&text(&page), "yaml") {
+            if OTHER_YAML.iter().any(|(start, _)| block.starts_with(start)) {
+                continue;
+            }
             seen += 1;
-            // An example of one part needs something to expect.
-            let rest =
-                if block.contains("expect:") { "" } else { "expect: [{ name: fine, faults: none }]\n" };
-            TrafficTest::parse(&page, &format!("{block}{rest}")).unwrap_or_else(|e| panic!("{e}\n{block}"));
+            let has = |block: &str, keys: &[&str]| keys.iter().any(|key| format!("\n{block}").contains(key));
+            if !has(&block, &["\nfilter:", "\nchain:"]) {
+                block.push_str("filter: .\n");
+            }
+            if !has(&block, &["\nexpect:", "\nsend:"]) {
+                block.push_str("expect: [{ name: fine, faults: none }]\n");
+            }
+            if !has(&block, &["\ncapture:", "\nsend:"]) {
+                block.push_str("capture: shop.jsonl\n");
+            }
+            TrafficTest::parse(&page, &block).unwrap_or_else(|e| panic!("{}: {e}\n{block}", page.display()));
+        }
+    }
+    assert!(seen >= 5, "{seen} traffic tests were found");
+}
+
+/// A block in JSON is a recording in our own form.
+#[test]
+fn recordings_are_read() {
+    let mut seen = 0;
+    for page in pages() {
+        for block in blocks(&text(&page), "json") {
+            let bytes = std::io::Cursor::new(block.clone().into_bytes());
+            let mut reader = read::from_reader(bytes, &ReadOptions::default()).unwrap();
+            let mut exchange = Exchange::default();
+            while reader.next(&mut exchange).unwrap() {
+                seen += 1;
+            }
+            assert_eq!(reader.tally().skipped_total(), 0, "{}\n{block}", page.display());
         }
     }
     assert!(seen > 0);

@@ -21,6 +21,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// An answer of the admin interface.
 const ADMIN_LIMIT: Duration = Duration::from_secs(5);
 
+/// File with the address of the admin interface.
+const ADMIN: &str = "admin";
+
 /// Log lines that go with an error.
 const LAST: usize = 8;
 
@@ -33,8 +36,8 @@ pub struct Envoy {
     watch: Option<Child>,
     lines: Arc<Lines>,
     ports: BTreeMap<String, SocketAddr>,
-    /// Its configuration lies here.
-    _folder: tempfile::TempDir,
+    /// Its configuration lies here, and where its admin interface is.
+    folder: tempfile::TempDir,
 }
 
 impl Envoy {
@@ -80,7 +83,7 @@ impl Envoy {
     ) -> Result<Self, Error> {
         let binary = find::binary()?;
         let config = folder.path().join("envoy.json");
-        let admin = folder.path().join("admin");
+        let admin = folder.path().join(ADMIN);
         let mut bootstrap = json!({
             "admin": { "address": address(0) },
             "static_resources": { "listeners": listeners, "clusters": clusters },
@@ -114,7 +117,7 @@ impl Envoy {
             let lines = Arc::clone(&lines);
             std::thread::spawn(move || lines.read_access(stdout));
         }
-        let mut envoy = Self { child, watch: watch(pid), lines, ports: BTreeMap::new(), _folder: folder };
+        let mut envoy = Self { child, watch: watch(pid), lines, ports: BTreeMap::new(), folder };
         envoy.wait_ready(&admin)?;
         Ok(envoy)
     }
@@ -130,6 +133,11 @@ impl Envoy {
     /// When there is no such listener.
     pub fn listener(&self, name: &str) -> Result<SocketAddr, Error> {
         self.ports.get(name).copied().ok_or_else(|| Error::NoListener(name.to_owned()))
+    }
+
+    /// Where its admin interface listens.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        admin(&self.folder.path().join(ADMIN))
     }
 
     /// All lines so far.
@@ -216,9 +224,14 @@ fn watch(pid: u32) -> Option<Child> {
     command.spawn().ok()
 }
 
+/// What Envoy wrote about its admin interface.
+fn admin(file: &Path) -> Option<SocketAddr> {
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
 /// Listeners by name once all workers serve; `None` before.
 fn listeners(admin: &Path) -> Option<BTreeMap<String, SocketAddr>> {
-    let admin: SocketAddr = std::fs::read_to_string(admin).ok()?.trim().parse().ok()?;
+    let admin = self::admin(admin)?;
     if !get(admin, "/ready")?.starts_with("LIVE") {
         return None;
     }

@@ -56,6 +56,21 @@ impl Root {
         self.0.waker.wake_by_ref();
     }
 
+    /// What the deployment tells the VM (Envoy's `vm_config.configuration`), for all filters in it: bytes, none when it says
+    /// nothing. What it tells this filter is [`Filter::Config`](crate::Filter::Config).
+    ///
+    /// ```
+    /// use tamis_sdk::prelude::*;
+    ///
+    /// fn region(root: &Root) -> Result<String> {
+    ///     Ok(String::from_utf8(root.vm_configuration())?)
+    /// }
+    /// ```
+    pub fn vm_configuration(&self) -> Vec<u8> {
+        let kind = BufferType::VmConfiguration;
+        host::buffer_size(kind).and_then(|size| host::buffer(kind, size)).unwrap_or_default()
+    }
+
     /// The id of the root context, to tell roots apart in one VM.
     pub fn id(&self) -> u32 {
         self.0.id

@@ -10,6 +10,7 @@ use tamis_tests::artifact::{self, WASI};
 use tamis_tests::envoy::{self, Envoy};
 use tamis_tests::peer::{Upstream, exchange};
 use tamis_tests::row::{Answer, Step};
+use tamis_traffic::{Exchange, Message, Playback, Slot};
 
 const PACKAGE: &str = "tamis-test-filters";
 
@@ -101,8 +102,8 @@ fn an_unknown_root_id_is_an_error_of_the_configuration() -> Result<()> {
         let refused =
             Envoy::start(&[envoy::listener("a", &[filter], "none")], &[envoy::cluster("none", None)]);
         let error = format!("{:#}", anyhow::Error::from(refused.err().context("Envoy started")?));
-        let told =
-            "`root_id`: no filter `bdy` in this module, which has `body`, `callout`, `timer`, `log`, `tcp`";
+        let told = "`root_id`: no filter `bdy` in this module, which has `body`, `callout`, `timer`, `log`, `tcp`, \
+            `vm`";
         assert!(error.contains(told), "{error}");
 
         let mut spec = FilterSpec::new("a", Module::load(&engine, &std::fs::read(&wasm)?)?);
@@ -140,6 +141,34 @@ fn envoy_1_5_a_log_is_also_an_access_logger_of_the_proxy() -> Result<()> {
     }
     assert_eq!(logs.take().len(), 2);
     Ok(())
+}
+
+#[test]
+fn what_the_vm_is_told_reaches_the_filter() -> Result<()> {
+    let engine = Engine::new(&EngineOptions::default())?;
+    for wasm in [artifact::module(PACKAGE, WASI)?, artifact::shipped(PACKAGE, WASI)?] {
+        let (config, told) = (r#"{ "name": "vm" }"#, "shop-1 \u{fc}");
+        let mut filter = envoy::filter("vm", "vm", &wasm, config, &json!({}));
+        filter["typed_config"]["config"]["vm_config"]["configuration"] =
+            json!({ "@type": "type.googleapis.com/google.protobuf.StringValue", "value": told });
+        let envoy =
+            Envoy::start(&[envoy::listener("l", &[filter], "none")], &[envoy::cluster("none", None)])?;
+        assert_eq!(exchange(envoy.listener("l")?, &Step::default())?.body, told.as_bytes());
+
+        let mut spec = FilterSpec::new("vm", Module::load(&engine, &std::fs::read(&wasm)?)?);
+        (spec.root_id, spec.config, spec.vm_config) = ("vm".into(), config.into(), told.into());
+        let mut playback = Playback::default();
+        Stage::builder(&engine).filter(spec).build()?.play(&request(), &mut playback);
+        let reply = playback.reply.get().map(|reply| reply.body.bytes.clone());
+        assert_eq!(reply.as_deref(), Some(told.as_bytes()));
+    }
+    Ok(())
+}
+
+fn request() -> Exchange {
+    let headers = [(":method", "GET"), (":path", "/"), (":authority", "a"), (":scheme", "http")];
+    let request = Message { headers: headers.into_iter().collect(), ..Message::default() };
+    Exchange { request: Slot::some(request), ..Exchange::default() }
 }
 
 fn wait_for(envoy: &Envoy, line: &str) -> Result<()> {

@@ -67,7 +67,7 @@ fn play_all<F: Filter>(wasm: &Path, config: &Value) -> Result<Tally> {
 }
 
 fn start<F: Filter>(config: &str) -> Result<Proxy> {
-    let setup = Setup { seed: SEED, wall: Duration::ZERO };
+    let setup = Setup { seed: SEED, ..Setup::default() };
     setup.start::<F>(config).map_err(anyhow::Error::msg)
 }
 

@@ -72,7 +72,7 @@ pub fn run<F: Filter>(config: &str) -> Proxy {
 ///     }
 /// }
 ///
-/// let setup = Setup { seed: 7, wall: Duration::from_secs(1_700_000_000) };
+/// let setup = Setup { seed: 7, wall: Duration::from_secs(1_700_000_000), ..Setup::default() };
 /// let mut proxy = setup.start::<Lot>("")?;
 /// let drawn = proxy.play(Message::get("/")).to_client().body.clone();
 /// assert_eq!(proxy.play(Message::get("/")).to_client().body, drawn);
@@ -86,6 +86,8 @@ pub struct Setup {
     pub seed: u64,
     /// What the wall clock shows at the start: time since 1970-01-01 UTC.
     pub wall: Duration,
+    /// What [`Root::vm_configuration`](crate::Root::vm_configuration) gives.
+    pub vm_configuration: &'static str,
 }
 
 impl Setup {
@@ -102,6 +104,7 @@ impl Setup {
             let (random, wall) = (Random::new(self.seed), self.wall);
             *w = World { live: vec![ROOT], random, wall, ..World::default() };
             w.buffers.insert(BufferType::PluginConfiguration, config.as_bytes().to_vec());
+            w.buffers.insert(BufferType::VmConfiguration, self.vm_configuration.into());
         });
         metrics::forget();
         let root = RootState::new(ROOT, make);

@@ -8,6 +8,7 @@ mod body;
 mod callout;
 mod tcp;
 mod timer;
+mod vm;
 
 tamis_sdk::export! {
     "body" => body::Bodies,
@@ -15,6 +16,7 @@ tamis_sdk::export! {
     "timer" => timer::Timer,
     "log" => log access::Log,
     "tcp" => tcp tcp::Tcp,
+    "vm" => vm::Vm,
 }
 
 /// What every filter here is told.

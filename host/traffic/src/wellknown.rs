@@ -65,7 +65,7 @@ fn value(name: &str, bytes: &[u8], depth: usize) -> Result<PropertyValue, NoValu
     };
     Ok(match short {
         "Struct" => structure(bytes, depth)?,
-        "Value" => any(bytes, depth)?,
+        "Value" => json_value(bytes, depth)?,
         "ListValue" => list(bytes, depth)?,
         "Duration" => PropertyValue::Duration(nanos(bytes)?),
         "Timestamp" => PropertyValue::Timestamp(nanos(bytes)?),
@@ -148,7 +148,7 @@ fn structure(bytes: &[u8], depth: usize) -> Result<PropertyValue, NoValue> {
         let entry = field.bytes()?;
         let key = text(last(entry, 1)?.map_or(Ok(&[][..]), Wire::bytes)?)?;
         let key = PropertyValue::Text(key.to_owned());
-        let value = any(last(entry, 2)?.map_or(Ok(&[][..]), Wire::bytes)?, depth + 1)?;
+        let value = json_value(last(entry, 2)?.map_or(Ok(&[][..]), Wire::bytes)?, depth + 1)?;
         entries.retain(|(known, _)| *known != key);
         entries.push((key, value));
     }
@@ -159,14 +159,14 @@ fn list(bytes: &[u8], depth: usize) -> Result<PropertyValue, NoValue> {
     let (mut fields, mut items) = (Fields::of(bytes), Vec::new());
     while let Some((number, field)) = fields.next()? {
         if number == 1 {
-            items.push(any(field.bytes()?, depth + 1)?);
+            items.push(json_value(field.bytes()?, depth + 1)?);
         }
     }
     Ok(PropertyValue::List(items))
 }
 
 /// `google.protobuf.Value`; nothing set is null.
-fn any(bytes: &[u8], depth: usize) -> Result<PropertyValue, NoValue> {
+fn json_value(bytes: &[u8], depth: usize) -> Result<PropertyValue, NoValue> {
     if depth > MAX_DEPTH {
         return Err(NoValue::Broken);
     }

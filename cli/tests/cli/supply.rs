@@ -135,6 +135,35 @@ fn without_a_key_an_installed_cosign_signs_and_verifies() {
 }
 
 #[test]
+fn ctrl_c_ends_an_upload_and_tells_the_registry_25() {
+    let (arrived, arrives) = std::sync::mpsc::channel();
+    let (go_on, goes_on) = std::sync::mpsc::channel();
+    let registry = Scripted::start(move |asked| {
+        let large = |length: &str| length.parse::<usize>().is_ok_and(|l| l > 1 << 20);
+        if asked.is("PUT", "/uploads/") && asked.header("content-length").is_some_and(large) {
+            arrived.send(()).unwrap();
+            goes_on.recv().unwrap();
+        }
+        Say::Honest
+    });
+    let place = place();
+    // More than a connection holds: the rest waits until the registry reads.
+    let mut wasm = std::fs::read(place.path().join("f.wasm")).unwrap();
+    wasm.extend([0, 0x80, 0x80, 0x80, 0x0c, 1, b'x']);
+    wasm.resize(wasm.len() + (24 << 20) - 2, 7);
+    place.file("large.wasm", wasm);
+    let name = format!("{}/hello:v1", registry.at);
+    let mut command = place.command(&["push", &name, "--filter", "large.wasm", "--as", "solo"]);
+    let mut child = command.env("HOME", place.path()).spawn().unwrap();
+    arrives.recv().unwrap();
+    assert!(place.program("kill", &["-INT", &child.id().to_string()]).status().unwrap().success());
+    go_on.send(()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(registry.count("DELETE", "/uploads/"), 1);
+    assert_eq!(registry.tag("v1"), None);
+}
+
+#[test]
 fn what_a_registry_refuses_leaves_what_it_took_31() {
     let registry = Scripted::start(|asked| match asked.is("PUT", "/manifests/v1-wasm") {
         true => Say::Instead(Told::error(400, "MANIFEST_INVALID", "unknown media type")),

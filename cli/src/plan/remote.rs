@@ -49,7 +49,8 @@ impl Remote {
 /// # Errors
 /// When a name has no password, or stdin has none.
 pub(crate) fn options(args: &RemoteArgs) -> Result<Options> {
-    let login = match &args.username {
+    // Pipelines set a variable that nobody gave a value to the empty text.
+    let login = match args.username.as_deref().filter(|name| !name.is_empty()) {
         None => None,
         Some(user) if args.password_stdin => {
             let mut text = String::new();
@@ -61,7 +62,7 @@ pub(crate) fn options(args: &RemoteArgs) -> Result<Options> {
             if password.is_empty() {
                 return Err(Failure::new(Code::Usage, "stdin has no password"));
             }
-            Some(Login::Password(user.clone(), Secret::new(password)))
+            Some(Login::Password(user.to_owned(), Secret::new(password)))
         }
         Some(user) => {
             let password = environment(PASSWORD).filter(|p| !p.is_empty());
@@ -69,7 +70,7 @@ pub(crate) fn options(args: &RemoteArgs) -> Result<Options> {
                 Failure::new(Code::Usage, format!("no password for `{user}`"))
                     .hint(format!("give `--password-stdin`, or set `{PASSWORD}`"))
             })?;
-            Some(Login::Password(user.clone(), Secret::new(password)))
+            Some(Login::Password(user.to_owned(), Secret::new(password)))
         }
     };
     Ok(Options {

@@ -240,7 +240,11 @@ impl Play<'_> {
             self.closed_in_trailers(dir, filter);
             return Pass::Go;
         }
-        if dir == Dir::Response && self.desk.stream.lanes[dir as usize].done {
+        // What was refused goes its way all the same.
+        if dir == Dir::Response
+            && self.desk.stream.lanes[dir as usize].done
+            && self.desk.stream.past.is_none()
+        {
             self.desk.at.phase = "proxy_on_response_trailers";
             self.ended_already(filter);
             return Pass::Buffer;

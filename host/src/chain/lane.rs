@@ -92,20 +92,20 @@ impl Play<'_> {
                 match dir {
                     Dir::Response if self.desk.stream.past.is_some() => self.spoiled(),
                     Dir::Response if from < self.count() => {
-                        self.ended_already(self.index(dir, self.count() - 1));
+                        return self.ended_already(self.index(dir, self.count() - 1));
                     }
-                    _ => {}
+                    _ => return,
                 }
-                return;
+            } else {
+                self.data_out(dir, view, eos && made_at.is_none());
             }
-            self.data_out(dir, view, eos && made_at.is_none());
         }
         // Trailers of a request overtake a body that is held; those of a response wait behind it (docs/envoy.md 2.1.13).
         if let Some(position) = made_at
             && (!stopped || dir == Dir::Request)
             && !self.cut(dir)
         {
-            if self.desk.stream.lanes[d].done {
+            if dir == Dir::Request && self.desk.stream.lanes[d].done {
                 return self.ends_twice(self.index(dir, position));
             }
             self.trailers(dir, self.start(dir, position));
@@ -125,7 +125,8 @@ impl Play<'_> {
             }
             let side = &mut self.desk.stream.seats[filter].sides[dir as usize];
             side.ended = true;
-            if pass == Pass::Go && side.gate == Gate::Open && self.desk.stream.lanes[dir as usize].done {
+            let twice = dir == Dir::Request && pass == Pass::Go && side.gate == Gate::Open;
+            if twice && self.desk.stream.lanes[dir as usize].done {
                 return self.ends_twice(filter);
             }
             match (pass, side.gate) {

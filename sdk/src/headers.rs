@@ -1,6 +1,6 @@
 //! Headers as bytes, with duplicates visible.
 
-use crate::error::{HostError, told};
+use crate::error::told;
 use crate::exchange::Exchange;
 use crate::host;
 use std::cell::OnceCell;
@@ -8,9 +8,11 @@ use std::fmt;
 use std::rc::Rc;
 use tamis_abi::{MapType, pairs};
 
+mod error;
 mod table;
 pub(crate) mod words;
 
+pub use error::HeaderError;
 use table::{Entry, Table};
 
 /// Where headers are.
@@ -64,66 +66,6 @@ pub struct Headers {
     place: Place,
     /// On the heap, so that headers that nobody reads are moved for less.
     table: OnceCell<Box<Table>>,
-}
-
-/// Why a header can not be read or written.
-///
-/// ```
-/// use tamis_sdk::headers::HeaderError;
-/// use tamis_sdk::prelude::*;
-///
-/// fn token(request: &Request) -> Result<&[u8]> {
-///     match request.headers().get_single("x-token") {
-///         Ok(Some(token)) => Ok(token),
-///         Ok(None) => Err(Reply::new(401).into()),
-///         // Which of two would count?
-///         Err(HeaderError::Repeated(_)) => Err(Reply::new(400).into()),
-///         Err(error) => Err(error.into()),
-///     }
-/// }
-/// ```
-#[derive(Clone, PartialEq, Eq)]
-pub enum HeaderError {
-    /// The name is empty or has a byte that RFC 9110 5.1 does not allow.
-    BadName(String),
-    /// The value has CR, LF or NUL. Envoy takes it and fails the request later, at the router.
-    BadValue(String),
-    /// The header is there more than once where it should be once.
-    Repeated(String),
-    /// The value is not UTF-8.
-    NotText(String),
-    /// The message went on, or another exchange is in hand: there is nothing to change any more.
-    Left,
-    /// The host refused.
-    Host(HostError),
-}
-
-impl fmt::Display for HeaderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BadName(name) => write!(f, "`{name}` is not a header name"),
-            Self::BadValue(name) => write!(f, "the value for header `{name}` has CR, LF or NUL"),
-            Self::Repeated(name) => write!(f, "header `{name}` is there more than once"),
-            Self::NotText(name) => write!(f, "the value of header `{name}` is not UTF-8"),
-            Self::Left => f.write_str("the headers are not in hand any more"),
-            Self::Host(error) => error.fmt(f),
-        }
-    }
-}
-
-// By hand, since a derived one is a kilobyte that every filter carries and nobody calls.
-impl fmt::Debug for HeaderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HeaderError({self})")
-    }
-}
-
-impl std::error::Error for HeaderError {}
-
-impl From<HostError> for HeaderError {
-    fn from(error: HostError) -> Self {
-        Self::Host(error)
-    }
 }
 
 impl Headers {

@@ -28,6 +28,8 @@ pub(crate) mod since {
     /// The filter setting `allow_on_headers_stop_iteration`. An Envoy that does not know it refuses the configuration,
     /// and so does a stage.
     pub(crate) const HEADERS_STOP_SETTING: u8 = 35;
+    /// The client of a filter whose VM broke in a request callback gets an answer.
+    pub(crate) const ANSWERS_FAILURE: u8 = 35;
     /// The foreign function `sign`.
     pub(crate) const SIGN: u8 = 37;
     /// `verify_signature` takes a key in PEM, and exactly one key.

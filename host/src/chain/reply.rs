@@ -2,6 +2,7 @@
 
 use super::{BodyView, Dir, Gate, Play, RESPONSE_HEADERS};
 use crate::FailurePolicy;
+use crate::profile::since;
 use tamis_abi::grpc_of_http;
 use tamis_traffic::{FaultKind, Headers, Message, Outcome};
 
@@ -119,8 +120,11 @@ impl Play<'_> {
         if std::mem::replace(&mut seat.failed, true) {
             return;
         }
+        let injected = self.slots[self.desk.plugins[filter].vm].vm.ended_by_injection;
+        if now && !injected && !self.desk.profile.has(since::ANSWERS_FAILURE) {
+            self.never_answered(filter);
+        }
         if !now {
-            let injected = self.slots[self.desk.plugins[filter].vm].vm.ended_by_injection;
             let seat = &mut self.desk.stream.seats[filter];
             // Entering a dead filter is how the request reaches it.
             (seat.trace.broke, seat.trace.injected, seat.trace.reached) = (!injected, injected, true);
@@ -133,6 +137,16 @@ impl Play<'_> {
         }
         let reply = Reply { grpc: GRPC_UNAVAILABLE, ..Reply::host(503, "", "wasm_fail_stream") };
         self.local_reply(None, reply);
+    }
+
+    /// Its VM broke in this callback; in an Envoy that old the reply waits for the filter itself (docs/envoy.md 2.14).
+    #[cold]
+    fn never_answered(&mut self, filter: usize) {
+        if !self.desk.stream.response_begun {
+            let text =
+                "its VM broke in the request: an Envoy before 1.35 does not answer until the idle timeout";
+            self.desk.fault(FaultKind::WouldHang, Some(filter), text);
+        }
     }
 
     /// The reply cannot be sent any more (docs/envoy.md 2.5).

@@ -22,6 +22,20 @@ fn envoy_2_14_sign_exists_since_1_37() {
 }
 
 #[test]
+fn envoy_2_14_a_vm_that_breaks_in_a_request_hangs_an_envoy_before_1_35() {
+    for profile in Profile::names() {
+        let codes = |ops| {
+            let played = asks(profile, ops);
+            played.faults.iter().map(|fault| fault.kind.code().to_owned()).collect::<Vec<_>>()
+        };
+        let trapped = codes("(unreachable)");
+        let hangs = trapped.iter().any(|code| code == "would-hang-envoy");
+        assert_eq!(hangs, profile < "envoy-1.35", "{profile}: {trapped:?}");
+        assert!(codes("").is_empty(), "{profile}");
+    }
+}
+
+#[test]
 fn envoy_2_14_keys_in_pem_are_verified_since_1_37() {
     // Neither key: two keys or none are bad arguments once there are two ways to give one.
     let ops = "(call $foreign 'verify_signature' '\n\u{6}sha256') (call $foreign 'verify_signature' '')";

@@ -67,6 +67,7 @@ fn envoy_2_15_what_a_filter_does_at_the_end_of_a_response_ends_envoy() -> Result
         ("rsb: ret 2 | log: bufstat 1", "{ body: [one] }"),
         ("rsb: ret 3 | log: buf 1 0 9", "{ body: [one] }"),
         ("rsb: ret 2 | log: setbuf 1 99 0 more", "{ body: [one] }"),
+        ("rsb1: ret 1 | rsb: ret 3 | log: bufstat 1", "{ body: [one] }"),
     ] {
         let row = answered(script, answer)?;
         let upstream = Upstream::start(vec![row.exchanges[0].answer.clone()])?;

@@ -25,8 +25,10 @@ fn readable(desk: &Desk, map: u32) -> Option<&Headers> {
     if seat.logging && map == RESPONSE_HEADERS && desk.stream.past.is_some() {
         return desk.stream.past.as_ref();
     }
-    // In `proxy_on_log` all maps are there to read but the request trailers, which are not even where they can be written.
-    let open = if seat.logging { map != 1 } else { seat.open[map] };
+    // In `proxy_on_log` all maps are there to read but the request trailers, which are not even where they can be written,
+    // nor response trailers that are made only then.
+    let logged = |map| map != 1 && (map != 3 || desk.stream.logged_trailers);
+    let open = if seat.logging { logged(map) } else { seat.open[map] };
     let map = &desk.stream.maps[map];
     (open && map.present).then_some(&map.headers)
 }
@@ -65,11 +67,10 @@ fn writable(desk: &mut Desk, map: u32) -> Answer<(&mut Map, MapKind)> {
             return Err(Stop::Tell(Status::BadArgument));
         }
         seat.open[number] = true;
-        if !stream.maps[number].present {
-            stream.maps[number].present = true;
-            stream.maps[number].headers.clear();
-            stream.body_changed(at.filter, dir);
-        }
+        // Also in the place of trailers that are there but out of reach.
+        stream.maps[number].present = true;
+        stream.maps[number].headers.clear();
+        stream.body_changed(at.filter, dir);
     }
     let map = &mut desk.stream.maps[number];
     map.touch(known);

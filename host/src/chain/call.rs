@@ -148,7 +148,12 @@ impl Play<'_> {
 
     /// `proxy_close_stream`: the stream is reset.
     fn close(&mut self, filter: usize) {
-        if !self.desk.stream.alive || self.over() {
+        if !self.desk.stream.alive {
+            return;
+        }
+        if self.over() {
+            // What took the place of a refused response is out; the refused body does not follow any more.
+            self.desk.stream.lanes[Dir::Response as usize].aborted = true;
             return;
         }
         self.desk.stream.seats[filter].trace.answered = true;

@@ -19,17 +19,17 @@ pub(super) enum Pass {
 }
 
 impl Play<'_> {
-    /// The filter's stream context, made when there is none yet. None when the filter sees nothing of this
-    /// stream, or nothing more: then what happens instead has been done.
+    /// The filter's stream context, made when there is none yet and request headers come. None when the filter sees
+    /// nothing of this stream, or nothing more: then what happens instead has been done.
     #[inline]
-    fn context(&mut self, dir: Dir, filter: usize) -> Option<Context> {
+    fn context(&mut self, dir: Dir, filter: usize, headers: bool) -> Option<Context> {
         let seat = &self.desk.stream.seats[filter];
         if seat.absent || seat.failed {
             return None;
         }
         let (id, dead) = (seat.context, seat.dead);
-        if id == 0 && dir == Dir::Response {
-            // A filter that the request did not reach does not see the response.
+        if id == 0 && !(headers && dir == Dir::Request) {
+            // A filter that the request's headers did not reach sees nothing of what follows, nor of the response.
             return None;
         }
         let vm = self.desk.plugins[filter].vm;
@@ -61,7 +61,7 @@ impl Play<'_> {
     }
 
     pub(super) fn enter_headers(&mut self, dir: Dir, filter: usize, eos: bool) -> Gate {
-        let Some(context) = self.context(dir, filter) else { return Gate::Open };
+        let Some(context) = self.context(dir, filter, true) else { return Gate::Open };
         let stream = &mut self.desk.stream;
         let count = stream.maps[dir.headers()].headers.len() as u32;
         let seat = &mut stream.seats[filter];
@@ -94,9 +94,6 @@ impl Play<'_> {
         if asked.resumed && gate == Gate::Single {
             // Only the headers were to be held: the body goes its own way.
             self.resume(dir, self.index(dir, filter));
-            // What was refused in this callback ends the way of all filters.
-            let refused = dir == Dir::Response && self.desk.stream.past.is_some();
-            self.desk.stream.lanes[dir as usize].aborted |= refused;
         } else if asked.resumed {
             self.resumed_in_headers(dir, filter, phase, gate, eos);
             gate = Gate::Open;
@@ -137,21 +134,23 @@ impl Play<'_> {
     }
 
     pub(super) fn enter_data(&mut self, dir: Dir, filter: usize, view: BodyView, eos: bool) -> Pass {
-        let Some(context) = self.context(dir, filter) else { return Pass::Go };
+        let Some(context) = self.context(dir, filter, false) else { return Pass::Go };
         if !self.slots[self.desk.plugins[filter].vm].vm.hears_body(dir == Dir::Request) {
             return Pass::Go;
         }
         let d = dir as usize;
         let mut view = view;
+        let mut gathered = false;
         if self.desk.stream.seats[filter].sides[d].gathers && view == BodyView::Piece {
             self.hold(dir, view, true);
             if self.cut(dir) {
                 return Pass::Drop;
             }
-            view = BodyView::Held;
+            (view, gathered) = (BodyView::Held, true);
         }
         let stream = &mut self.desk.stream;
         let size = stream.lanes[d].bytes(view).len() as u32;
+        let (was_cut, was_done) = (stream.lanes[d].aborted, stream.lanes[d].done);
         let seat = &mut stream.seats[filter];
         seat.sides[d].body = view;
         seat.eos = eos;
@@ -176,13 +175,21 @@ impl Play<'_> {
             _ => Pass::Drop,
         };
         let asked = self.drain(Inside::Rest);
-        // A stream that was closed in the callback ended before the buffer went, one that replied past the filters too.
-        if !self.cut(dir) && (dir == Dir::Request || asked.reply.is_none()) {
+        // A stream that ended in the callback, however it did, ended before the buffer went; one that replied past the
+        // filters too.
+        let lane = &self.desk.stream.lanes[d];
+        let ended = (lane.aborted && !was_cut)
+            || (dir == Dir::Response && (lane.done && !was_done || asked.reply.is_some()));
+        if !ended {
             let side = &mut self.desk.stream.seats[filter].sides[d];
             side.gathers = pass == Pass::Buffer;
             if pass == Pass::Go {
                 side.body = BodyView::Nothing;
             } else {
+                if gathered && !side.gathers {
+                    // What it saw stays, but what stays in reach is the buffer that the piece came in.
+                    side.body = BodyView::Piece;
+                }
                 self.desk.stream.lanes[d].kept = true;
             }
         }
@@ -195,7 +202,7 @@ impl Play<'_> {
 
     /// No map shows what the frame says, and what the callback returns does not count.
     pub(super) fn enter_metadata(&mut self, dir: Dir, filter: usize, names: u32) {
-        let Some(context) = self.context(dir, filter) else { return };
+        let Some(context) = self.context(dir, filter, false) else { return };
         let ran = match dir {
             Dir::Request => self.call(context, "proxy_on_request_metadata", |vm, desk, used| {
                 vm.run(desk, |c| &c.on_request_metadata, (context.id, names), used)
@@ -211,7 +218,7 @@ impl Play<'_> {
     }
 
     pub(super) fn enter_trailers(&mut self, dir: Dir, filter: usize) -> Pass {
-        let Some(context) = self.context(dir, filter) else { return Pass::Go };
+        let Some(context) = self.context(dir, filter, false) else { return Pass::Go };
         let stream = &mut self.desk.stream;
         let count = stream.maps[dir.trailers()].headers.len() as u32;
         stream.seats[filter].open[dir.trailers()] = true;

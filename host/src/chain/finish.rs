@@ -1,11 +1,13 @@
 //! The end of a stream: log for every filter in order, then done and delete one by one (docs/envoy.md 1.5).
 
-use super::Play;
 use super::call::Inside;
+use super::{Dir, Play};
 use crate::stage::Context;
 
 impl Play<'_> {
     pub(super) fn finish(&mut self) {
+        let stream = &mut self.desk.stream;
+        stream.logged_trailers = stream.maps[Dir::Response.trailers()].present;
         for filter in 0..self.count() {
             let Some(context) = self.last_context(filter) else { continue };
             let seat = &mut self.desk.stream.seats[filter];

@@ -61,6 +61,9 @@ impl Play<'_> {
             if self.cut(dir) {
                 return;
             }
+            if dir == Dir::Request && self.desk.stream.lanes[d].done {
+                self.left_behind(filter, view);
+            }
             if !had_trailers && made_at.is_none() && self.desk.stream.maps[trailers].present {
                 made_at = Some(position);
             }
@@ -125,15 +128,15 @@ impl Play<'_> {
             }
             let side = &mut self.desk.stream.seats[filter].sides[dir as usize];
             side.ended = true;
-            let twice = dir == Dir::Request && pass == Pass::Go && side.gate == Gate::Open;
-            if twice && self.desk.stream.lanes[dir as usize].done {
+            let gate = side.gate;
+            if dir == Dir::Request && pass == Pass::Go && self.desk.stream.lanes[dir as usize].done {
                 return self.ends_twice(filter);
             }
-            match (pass, side.gate) {
+            match (pass, gate) {
                 (Pass::Go, Gate::Open) => {}
                 (Pass::Go, _) => return self.resume(dir, position),
                 (_, Gate::Open) => {
-                    side.gate = Gate::Single;
+                    self.desk.stream.seats[filter].sides[dir as usize].gate = Gate::Single;
                     return;
                 }
                 _ => return,
@@ -159,6 +162,9 @@ impl Play<'_> {
             let stream = &self.desk.stream;
             let eos = stream.lanes[d].ended && !stream.lanes[d].holds && !stream.maps[trailers].present;
             self.headers(dir, position + 1, eos);
+            // What is refused here ends the way of all filters.
+            let refused = dir == Dir::Response && self.desk.stream.past.is_some();
+            self.desk.stream.lanes[d].aborted |= refused;
         }
         if !self.desk.stream.lanes[d].metadata.is_empty() {
             self.waiting_metadata(dir, position);
@@ -180,6 +186,17 @@ impl Play<'_> {
     fn start(&self, dir: Dir, position: usize) -> usize {
         let again = self.desk.stream.seats[self.index(dir, position)].sides[dir as usize].again;
         position + usize::from(!again)
+    }
+
+    /// The filter resumed its request in a callback that saw the end: what was held went as all of it, and what just
+    /// came stays behind (docs/envoy.md 2.4).
+    #[cold]
+    fn left_behind(&mut self, filter: usize, view: BodyView) {
+        let lane = &self.desk.stream.lanes[Dir::Request as usize];
+        if view == BodyView::Piece && !lane.piece.is_empty() {
+            self.desk.stream.body_changed(filter, Dir::Request);
+            self.check_length(Dir::Request);
+        }
     }
 
     /// Keeps a piece. `bounded`: the sender is not held back, so too much is an error.

@@ -39,7 +39,7 @@ impl Stream {
         }
         // Over HTTP/1 nobody waits for the rest of a request that is answered.
         let shared = matches!(protocol, Protocol::Http2 | Protocol::Http3);
-        if !shared && !self.lanes[0].ended {
+        if !shared && self.early {
             headers.push(b"connection", b"close");
         }
     }

@@ -23,6 +23,7 @@ impl Play<'_> {
         }
         if dir == Dir::Response {
             self.desk.stream.code = message.headers.text(":status").and_then(|digits| digits.parse().ok());
+            self.desk.stream.early = !self.desk.stream.lanes[0].ended;
         }
         self.desk.stream.lanes[dir as usize].headers_out = true;
         if eos {
@@ -84,7 +85,7 @@ impl Play<'_> {
 
     /// Nobody repairs `content-length` (docs/envoy.md 2.3): longer corrupts the connection, shorter hangs it.
     #[cold]
-    fn check_length(&mut self, dir: Dir) {
+    pub(super) fn check_length(&mut self, dir: Dir) {
         let (message, recorded) = match dir {
             Dir::Request => (self.out.upstream.get(), self.exchange.and_then(|e| e.request.get())),
             Dir::Response => (self.out.reply.get(), self.exchange.and_then(|e| e.response.get())),
@@ -93,7 +94,10 @@ impl Play<'_> {
         let cut = recorded.is_some_and(|m| {
             m.body.truncated || m.body.length.is_some_and(|l| l != m.body.bytes.len() as u64)
         });
-        if dir == Dir::Response && self.bodiless(&message.headers) {
+        // Over HTTP/2 nobody takes what follows a 304 for something else, but its length is looked at.
+        let follows = !message.body.bytes.is_empty() || message.trailers.get().is_some();
+        let shown = self.desk.stream.http2 && !self.desk.stream.head && follows;
+        if dir == Dir::Response && !shown && self.bodiless(&message.headers) {
             return self.check_bodiless();
         }
         if cut && !self.desk.stream.local {

@@ -101,6 +101,7 @@ impl Play<'_> {
         // `proxy_on_log` sees this reply (row 7 of the conformance table).
         stream.past = Some(message.headers.clone());
         stream.code = message.headers.text(":status").and_then(|digits| digits.parse().ok());
+        stream.early = !stream.lanes[0].ended;
         let lane = &mut stream.lanes[Dir::Response as usize];
         (lane.aborted, lane.headers_out, lane.done) = (true, true, true);
         if matches!(reply.code, 204 | 304) {

@@ -200,6 +200,8 @@ pub(crate) struct Stream {
     pub(crate) seats: Vec<Seat>,
     /// There are response headers, the upstream's or a reply's.
     pub(crate) response_begun: bool,
+    /// The response headers left before the request had come to its end.
+    pub(crate) early: bool,
     /// The response that is going out was made by a filter or by the host.
     pub(crate) local: bool,
     /// `response.code`: as the response began, at its end as it went out.
@@ -220,6 +222,8 @@ pub(crate) struct Stream {
     pub(crate) lost: bool,
     /// `details` is what a reply, a reset or a client that left said, be it nothing.
     pub(crate) explained: bool,
+    /// There were response trailers when the stream ended.
+    pub(crate) logged_trailers: bool,
     /// Filters that were resumed and are not done with what that brought.
     pub(super) resumes: u32,
     /// The connection manager has had its way with the response headers, see [`Stream::manage`].
@@ -234,7 +238,7 @@ impl Stream {
         self.seats.clear();
         self.seats.resize_with(filters, Seat::default);
         self.details.clear();
-        (self.alive, self.response_begun, self.local) = (true, false, false);
+        (self.alive, self.response_begun, self.local, self.early) = (true, false, false, false);
         (self.grpc, self.http2, self.head) = (false, false, false);
         (self.tcp, self.upgrade, self.reading) = (false, false, false);
         (self.code, self.past) = (None, None);

@@ -267,7 +267,8 @@ fn client_seen(playback: &Playback, step: &Step) -> Seen {
     let status = reply.headers.text(":status").unwrap_or("").to_owned();
     let mut seen = seen(reply, status, step.method() == "HEAD", step.http2);
     // Behind a content-length it is the length that tells, and these have no body for a client.
-    let empty = matches!(reply.headers.text(":status"), Some("204" | "304"));
+    let number = reply.headers.text(":status").and_then(|digits| digits.parse::<u32>().ok());
+    let empty = number.is_some_and(|number| number < 200 || matches!(number, 204 | 304));
     let framed = !step.http2 && (empty || reply.headers.text("content-length").is_some());
     if reply.body.truncated && !framed {
         seen.odd.insert(0, CUT.into());
@@ -299,7 +300,7 @@ fn seen(message: &Message, start: String, bodiless: bool, http2: bool) -> Seen {
     let response = message.headers.text(":method").is_none();
     let status =
         message.headers.text(":status").filter(|_| response).and_then(|status| status.parse::<u32>().ok());
-    let chunks = status.is_none_or(|status| status >= 200 && status != 204);
+    let chunks = status.is_none_or(|status| status >= 200 && !matches!(status, 204 | 304));
     let framed = !http2 && (message.headers.text("content-length").is_some() || !chunks);
     let trailers = message.trailers.get().filter(|_| !framed).into_iter().flat_map(|t| t.iter());
     seen.trailers = trailers

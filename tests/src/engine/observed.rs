@@ -100,10 +100,13 @@ fn without_own_values(line: String) -> String {
 /// Drops `date` and blanks the duration in a list of headers.
 fn without_times(line: &str) -> String {
     let mut line = line.to_owned();
-    if let Some((before, rest)) = line.split_once(", date=")
-        && let Some((_, after)) = rest.split_once(" GMT")
-    {
-        line = format!("{before}{after}");
+    for (date, lead) in [(", date=", ""), ("[date=", "[")] {
+        if let Some((before, rest)) = line.split_once(date)
+            && let Some((_, after)) = rest.split_once(" GMT")
+        {
+            let after = if lead.is_empty() { after } else { after.trim_start_matches(", ") };
+            line = format!("{before}{lead}{after}");
+        }
     }
     let took = "x-envoy-upstream-service-time=";
     if let Some((before, rest)) = line.split_once(took) {
@@ -133,6 +136,15 @@ fn number_streams(log: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_is_dropped_wherever_it_stands() {
+        let line = |text: &str| without_times(text);
+        let date = "date=Tue, 14 Nov 2023 22:13:20 GMT";
+        assert_eq!(line(&format!("pairs 2 -> 0 [a=1, {date}, b=2]")), "pairs 2 -> 0 [a=1, b=2]");
+        assert_eq!(line(&format!("pairs 2 -> 0 [{date}, b=2]")), "pairs 2 -> 0 [b=2]");
+        assert_eq!(line(&format!("pairs 2 -> 0 [{date}]")), "pairs 2 -> 0 []");
+    }
 
     #[test]
     fn values_of_one_run_are_blanked_where_they_are_dumped() {

@@ -6,6 +6,7 @@ use crate::headermap::MapKind;
 use std::borrow::Cow;
 use tamis_abi::{Status, pairs};
 use tamis_traffic::redact::show;
+use tamis_traffic::select::exact;
 use tamis_traffic::wellknown::{self, NoValue};
 use tamis_traffic::{Headers, MessageValue, Peer, PropertyValue, message};
 
@@ -141,7 +142,7 @@ impl<'a> Value<'a> {
             Self::Bool(value) => PropertyValue::Bool(value),
             Self::Duration(n) => PropertyValue::Duration(n),
             Self::Timestamp(n) => PropertyValue::Timestamp(n),
-            Self::Text(bytes) => PropertyValue::Text(String::from_utf8_lossy(&bytes).into_owned()),
+            Self::Text(bytes) => PropertyValue::Text(exact(&bytes).into_owned()),
             Self::Said(value, in_struct) => doubles(value, in_struct),
             Self::NoMap | Self::Address(_) => PropertyValue::Map(Vec::new()),
             Self::Message(message) => PropertyValue::Message(message.typed()),

@@ -1,6 +1,7 @@
 //! Which exchanges are meant: CEL over Envoy's attribute names.
 
 mod attributes;
+mod bytes;
 mod error;
 mod flags;
 mod free;
@@ -13,6 +14,7 @@ mod parse;
 mod patterns;
 
 pub use attributes::ATTRIBUTES;
+pub use bytes::exact;
 pub use error::{WhereError, WhereErrorKind};
 pub use free::{Expression, ExpressionError, Found, Lookup};
 pub(crate) use nearest::nearest;

@@ -159,15 +159,15 @@ fn value<'a>(exchange: &'a Exchange, name: &str) -> Option<CowVal<'a, 'a>> {
 
 fn request<'a>(request: &'a Message, field: &str) -> Option<CowVal<'a, 'a>> {
     let headers = &request.headers;
-    let header = |name| joined(headers, name).map(cow);
+    let header = |name| joined(headers, name, String::from_utf8_lossy).map(cow);
     match field {
         "path" => header(":path"),
-        "url_path" => joined(headers, ":path").map(|path| cow(split_path(path).0)),
-        "query" => joined(headers, ":path").map(|path| cow(split_path(path).1)),
+        "url_path" => joined(headers, ":path", String::from_utf8_lossy).map(|path| cow(split_path(path).0)),
+        "query" => joined(headers, ":path", String::from_utf8_lossy).map(|path| cow(split_path(path).1)),
         "host" => header(":authority"),
         "scheme" => header(":scheme"),
         "method" => header(":method"),
-        "headers" => Some(CowVal::owned(Map::new(headers))),
+        "headers" => Some(CowVal::owned(Map::new(headers, String::from_utf8_lossy))),
         "referer" => header("referer"),
         "useragent" => header("user-agent"),
         "id" => header("x-request-id"),
@@ -178,8 +178,10 @@ fn request<'a>(request: &'a Message, field: &str) -> Option<CowVal<'a, 'a>> {
 fn response<'a>(response: &'a Message, field: &str) -> Option<CowVal<'a, 'a>> {
     static NONE: Headers = Headers::new();
     match field {
-        "headers" => Some(CowVal::owned(Map::new(&response.headers))),
-        "trailers" => Some(CowVal::owned(Map::new(response.trailers.get().unwrap_or(&NONE)))),
+        "headers" => Some(CowVal::owned(Map::new(&response.headers, String::from_utf8_lossy))),
+        "trailers" => {
+            Some(CowVal::owned(Map::new(response.trailers.get().unwrap_or(&NONE), String::from_utf8_lossy)))
+        }
         _ => sizes(response, field),
     }
 }

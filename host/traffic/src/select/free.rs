@@ -1,5 +1,6 @@
 //! Expressions of filters (`expr_create`): the same language and library, over whatever the host knows.
 
+use super::bytes::{exact, restored};
 use super::headers::Map;
 use super::message::Proto;
 use super::patterns::{self, Pattern};
@@ -104,7 +105,7 @@ fn found(names: &dyn Lookup, path: Vec<String>) -> Option<CowVal<'_, '_>> {
     match names.lookup(&segments) {
         Found::Missing => None,
         Found::Group => Some(CowVal::owned(Group { names: Shared(names), path })),
-        Found::Headers(headers) => Some(CowVal::owned(Map::new(headers.unwrap_or(&NONE)))),
+        Found::Headers(headers) => Some(CowVal::owned(Map::new(headers.unwrap_or(&NONE), exact))),
         Found::Value(value) => Some(CowVal::Owned(boxed(value))),
     }
 }
@@ -225,7 +226,7 @@ pub(super) fn plain(value: &dyn Val) -> Option<PropertyValue> {
     Some(match Value::try_from(value).ok()? {
         // A type is text for the library and nothing for Envoy.
         Value::String(text) if value.downcast_ref::<CelString>().is_some() => {
-            PropertyValue::Text(Arc::unwrap_or_clone(text))
+            restored(Arc::unwrap_or_clone(text))
         }
         Value::Null => PropertyValue::Null,
         Value::Bool(value) => PropertyValue::Bool(value),

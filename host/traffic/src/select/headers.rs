@@ -17,20 +17,24 @@ const MAX_NAMES: usize = 1_000;
 #[derive(Debug, Clone)]
 pub(super) struct Map<'a> {
     headers: &'a Headers,
+    /// How names and values become text.
+    read: Read,
     /// The distinct names, for loops.
     names: std::sync::OnceLock<Vec<CelString<'a>>>,
 }
 
+type Read = fn(&[u8]) -> Cow<'_, str>;
+
 impl<'a> Map<'a> {
-    pub(super) fn new(headers: &'a Headers) -> Self {
-        Self { headers, names: std::sync::OnceLock::new() }
+    pub(super) fn new(headers: &'a Headers, read: Read) -> Self {
+        Self { headers, read, names: std::sync::OnceLock::new() }
     }
 
     fn names(&self) -> &[CelString<'a>] {
         self.names.get_or_init(|| {
             let mut names: Vec<Cow<'a, str>> = Vec::new();
             for (name, _) in self.headers.iter().take(MAX_NAMES) {
-                names.push(String::from_utf8_lossy(name));
+                names.push((self.read)(name));
             }
             names.sort_unstable();
             names.dedup();
@@ -43,18 +47,18 @@ impl<'a> Map<'a> {
             let got = key.get_type().name().to_owned();
             return Err(ExecutionError::UnexpectedType { got, want: "header name".into() });
         };
-        Ok(joined(self.headers, key.inner()).map(text))
+        Ok(joined(self.headers, key.inner(), self.read).map(text))
     }
 }
 
 /// The value under `name`: all of that name, joined by a comma.
-pub(super) fn joined<'a>(headers: &'a Headers, name: &str) -> Option<Cow<'a, str>> {
+pub(super) fn joined<'a>(headers: &'a Headers, name: &str, read: Read) -> Option<Cow<'a, str>> {
     let mut values = headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, v)| v);
-    let mut all = String::from_utf8_lossy(values.next()?);
+    let mut all = read(values.next()?);
     for value in values {
         let all = all.to_mut();
         all.push(',');
-        all.push_str(&String::from_utf8_lossy(value));
+        all.push_str(&read(value));
     }
     Some(all)
 }

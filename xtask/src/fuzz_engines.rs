@@ -17,8 +17,8 @@ pub(crate) struct Plan {
     /// Number of the first case.
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// Envoys side by side.
-    #[arg(long, default_value_t = 2)]
+    /// Envoys side by side; they wait more than they work.
+    #[arg(long, default_value_t = 12)]
     lanes: u64,
     /// The run ends with so many differences.
     #[arg(long, default_value_t = 1)]

@@ -156,6 +156,10 @@ fn play(id: u32, owner: u32, phase: &'static str, facts: &str, otherwise: u32, l
                 if token != 0 && verb != "dns" {
                     with(|s| s.calls.insert(token, owner));
                 }
+                if verb == "gstream" {
+                    // `gsend $`: nobody knows the token before.
+                    with(|s| s.numbers.insert(owner, token));
+                }
                 ops::Done::new(status, format!("token={token}"))
             }
             _ => match ops::run(verb, rest) {

@@ -1,14 +1,17 @@
 //! The chains of the fuzzer: an Envoy starts with all of them, and each case goes through one.
 
 use super::dice::Dice;
-use crate::row::{Answer, End, Filter, Policy, Row};
+use crate::row::{Answer, End, Filter, Grpc, Policy, Row};
 use std::collections::BTreeMap;
 
 /// Names of the filters of a chain, first first.
 pub(super) const NAMES: [&str; 3] = ["fa", "fb", "fc"];
 
 /// The clusters of callouts, and what they answer.
-pub(super) const CLUSTERS: [&str; 4] = ["fuzz-ok", "fuzz-bad", "fuzz-gone", "fuzz-none"];
+pub(super) const CLUSTERS: [&str; 5] = ["fuzz-ok", "fuzz-bad", "fuzz-gone", "fuzz-none", "fuzz-slow"];
+
+/// Those of gRPC calls and streams.
+pub(super) const GRPC: [&str; 5] = ["fuzz-yes", "fuzz-two", "fuzz-empty", "fuzz-no", "fuzz-reset"];
 
 /// A chain: how often, its name, which of its filters have `allow_on_headers_stop_iteration`, whether all share a VM.
 struct Kind {
@@ -78,9 +81,23 @@ fn callouts() -> BTreeMap<String, Vec<Answer>> {
     };
     let bad = Answer { status: 503, ..Answer::default() };
     let gone = Answer { end: End::Reset, ..Answer::default() };
-    CLUSTERS
-        .iter()
-        .map(|name| (*name).to_owned())
-        .zip([vec![ok], vec![bad], vec![gone], Vec::new()])
-        .collect()
+    let slow = Answer { end: End::Never, ..Answer::default() };
+    let http = CLUSTERS.iter().zip([vec![ok], vec![bad], vec![gone], Vec::new(), vec![slow]]);
+    let usual = Grpc {
+        headers: vec![("x-initial".into(), "i".into())],
+        trailers: vec![("x-trailing".into(), "t".into())],
+        ..Grpc::default()
+    };
+    let grpc = [
+        Grpc { messages: vec!["yes".into()], ..usual.clone() },
+        Grpc { messages: vec!["one".into(), String::new()], ..usual.clone() },
+        Grpc::default(),
+        Grpc { status: 7, text: "not you".into(), ..usual.clone() },
+        usual,
+    ]
+    .map(|grpc| Answer { grpc: Some(grpc), ..Answer::default() });
+    let [yes, two, empty, no, reset] = grpc;
+    let reset = Answer { end: End::Reset, ..reset };
+    let grpc = GRPC.iter().zip([vec![yes], vec![two], vec![empty], vec![no], vec![reset]]);
+    http.chain(grpc).map(|(name, answers)| ((*name).to_owned(), answers)).collect()
 }

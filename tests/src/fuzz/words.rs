@@ -18,11 +18,19 @@ pub const LEFT_OUT: &[LeftOut] = &[
     out("continue_stream in headers callbacks that go on", "crashes Envoy or doubles the message (2.15)"),
     out("continue_stream(1) in request phases", "crashes Envoy (2.15)"),
     out("close_stream in response trailers that go on", "Envoy calls deleted contexts (2.15)"),
-    out("gRPC calls", "some names of services abort Envoy (2.7); rows 140 to 153 play them one by one"),
+    out("gRPC services that are not an encoded message", "some names abort Envoy (2.7); rows 140 to 155"),
+    out(
+        "gRPC streams that find no host",
+        "their callbacks run inside the host function, and may hang it (2.15)",
+    ),
     out("ticks", "a timer of the real world falls between any two callbacks; rows 18 and 69"),
     out(
         "callouts of streams that go on meanwhile",
         "the answer comes before or after the response, as it happens",
+    ),
+    out(
+        "callouts in request trailers",
+        "an upstream that has its content-length answers meanwhile, sooner or later",
     ),
     out("callouts while a body comes in pieces", "some come before the answer, and some behind it"),
     out(
@@ -33,7 +41,12 @@ pub const LEFT_OUT: &[LeftOut] = &[
     out("close_stream beside a local reply", "Envoy calls deleted contexts (2.15)"),
     out("operations in delete", "the line that says that a stream is over would not be its last"),
     out("set_buffer_bytes of buffer 8", "crashes Envoy (2.15)"),
-    out("callouts that time out", "each would take its time; row 13"),
+    out("queues that somebody registered", "what is ready is told between any two callbacks; row 59"),
+    out(
+        "TCP connections, upgrades",
+        "the pieces of both sides come as they happen to; rows 42, 73, 127, 128",
+    ),
+    out("several workers", "which of them gets a request is a matter of chance; `tests/workers.rs`"),
     out(
         "traps",
         "no later stream would see the filter; under FAIL_RELOAD an Envoy with other chains beside dies now and then \

@@ -1,6 +1,7 @@
 //! An upstream that speaks HTTP/2 and gRPC, and answers as told.
 
 use super::message::Seen;
+use super::pace::Pace;
 use super::upstream::{NEVER, PAUSE, Plan, lock};
 use crate::row::{Answer, End, Grpc};
 use anyhow::Result;
@@ -17,15 +18,18 @@ type Data = Cursor<Vec<u8>>;
 
 /// Between a request's headers and the answer: the request's first message is there by then.
 const GRACE: Duration = Duration::from_millis(20);
+/// In the place of these two pauses where a million exchanges are played.
+const BRISK: Duration = Duration::from_millis(5);
 
 /// Serves one connection until the proxy closes it.
-pub(super) fn serve(stream: TcpStream, plan: &Arc<Mutex<Plan>>) {
+pub(super) fn serve(stream: TcpStream, plan: &Arc<Mutex<Plan>>, pace: &Pace) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     // A proxy that left early is the row's business.
-    let _ = tokio::task::LocalSet::new().block_on(&runtime, connection(stream, plan));
+    let _ = tokio::task::LocalSet::new().block_on(&runtime, connection(stream, plan, pace.keeps));
 }
 
-async fn connection(stream: TcpStream, plan: &Arc<Mutex<Plan>>) -> Result<()> {
+async fn connection(stream: TcpStream, plan: &Arc<Mutex<Plan>>, brisk: bool) -> Result<()> {
+    let pause = if brisk { BRISK } else { PAUSE };
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
     let stream = tokio::net::TcpStream::from_std(stream)?;
@@ -39,7 +43,7 @@ async fn connection(stream: TcpStream, plan: &Arc<Mutex<Plan>>) -> Result<()> {
         seen.headers.extend(head.headers.iter().map(|(n, v)| (n.to_string(), v.as_bytes().to_vec())));
         let (answer, number) = lock(plan).answer(seen);
         tokio::task::spawn_local(listen(body, Arc::clone(plan), number));
-        tokio::task::spawn_local(async move { give(respond, &answer).await.unwrap_or_default() });
+        tokio::task::spawn_local(async move { give(respond, &answer, pause).await.unwrap_or_default() });
     }
     Ok(())
 }
@@ -55,8 +59,8 @@ async fn listen(mut body: RecvStream, plan: Arc<Mutex<Plan>>, number: usize) {
     }
 }
 
-async fn give(mut respond: SendResponse<Data>, answer: &Answer) -> Result<()> {
-    tokio::time::sleep(GRACE + Duration::from_millis(answer.after)).await;
+async fn give(mut respond: SendResponse<Data>, answer: &Answer, pause: Duration) -> Result<()> {
+    tokio::time::sleep(GRACE.min(pause) + Duration::from_millis(answer.after)).await;
     match answer.end {
         End::Reset => {
             respond.send_reset(Reason::REFUSED_STREAM);
@@ -69,12 +73,12 @@ async fn give(mut respond: SendResponse<Data>, answer: &Answer) -> Result<()> {
         End::Complete | End::ResetMidBody => {}
     }
     match &answer.grpc {
-        Some(grpc) => in_grpc(respond, grpc, answer.end).await,
-        None => plainly(respond, answer).await,
+        Some(grpc) => in_grpc(respond, grpc, answer.end, pause).await,
+        None => plainly(respond, answer, pause).await,
     }
 }
 
-async fn in_grpc(mut respond: SendResponse<Data>, grpc: &Grpc, end: End) -> Result<()> {
+async fn in_grpc(mut respond: SendResponse<Data>, grpc: &Grpc, end: End, pause: Duration) -> Result<()> {
     let only = grpc.trailers_only();
     let mut head = http::Response::builder().status(200).header("content-type", "application/grpc");
     for (name, value) in &grpc.headers {
@@ -89,13 +93,13 @@ async fn in_grpc(mut respond: SendResponse<Data>, grpc: &Grpc, end: End) -> Resu
         return Ok(());
     }
     for message in &grpc.messages {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
         stream.send_data(Cursor::new(frame(message.as_bytes())), false)?;
         if end == End::ResetMidBody {
             break;
         }
     }
-    tokio::time::sleep(PAUSE).await;
+    tokio::time::sleep(pause).await;
     if end == End::ResetMidBody {
         stream.send_reset(Reason::INTERNAL_ERROR);
     } else if grpc.open {
@@ -125,7 +129,7 @@ fn fields(list: &[(String, String)]) -> Result<http::HeaderMap> {
 }
 
 /// An answer that is no gRPC.
-async fn plainly(mut respond: SendResponse<Data>, answer: &Answer) -> Result<()> {
+async fn plainly(mut respond: SendResponse<Data>, answer: &Answer, pause: Duration) -> Result<()> {
     let mut head = http::Response::builder().status(answer.status);
     for (name, value) in &answer.headers {
         head = head.header(name, value);
@@ -133,11 +137,11 @@ async fn plainly(mut respond: SendResponse<Data>, answer: &Answer) -> Result<()>
     let bare = answer.trailers.is_empty();
     let mut stream = respond.send_response(head.body(())?, answer.body.is_empty() && bare)?;
     for (i, piece) in answer.body.iter().enumerate() {
-        tokio::time::sleep(if i == 0 { PAUSE } else { Duration::from_millis(answer.between) }).await;
+        tokio::time::sleep(if i == 0 { pause } else { Duration::from_millis(answer.between) }).await;
         stream.send_data(Cursor::new(piece.bytes()), bare && i + 1 == answer.body.len())?;
     }
     if !bare {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
         stream.send_trailers(fields(&answer.trailers)?)?;
     }
     Ok(())

@@ -95,7 +95,7 @@ impl Upstream {
                 let plan = Arc::clone(&shared);
                 std::thread::spawn(move || match speaks {
                     Speaks::Http1 => serve(stream, &plan, &pace),
-                    Speaks::Http2 => grpc::serve(stream, &plan),
+                    Speaks::Http2 => grpc::serve(stream, &plan, &pace),
                     Speaks::Frames => frames::serve(stream, &plan),
                 });
             }

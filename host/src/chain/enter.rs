@@ -186,7 +186,7 @@ impl Play<'_> {
             if pass == Pass::Go {
                 side.body = BodyView::Nothing;
             } else {
-                if gathered && !side.gathers {
+                if gathered && !side.gathers && side.body == BodyView::Held {
                     // What it saw stays, but what stays in reach is the buffer that the piece came in.
                     side.body = BodyView::Piece;
                 }

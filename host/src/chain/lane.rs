@@ -162,9 +162,11 @@ impl Play<'_> {
             let stream = &self.desk.stream;
             let eos = stream.lanes[d].ended && !stream.lanes[d].holds && !stream.maps[trailers].present;
             self.headers(dir, position + 1, eos);
-            // What is refused here ends the way of all filters.
-            let refused = dir == Dir::Response && self.desk.stream.past.is_some();
-            self.desk.stream.lanes[d].aborted |= refused;
+            // What is refused here ends the way of all filters, and so does a response that a later filter took on with
+            // all that was held.
+            let stream = &mut self.desk.stream;
+            let whole = stream.lanes[d].done && stream.lanes[d].holds;
+            stream.lanes[d].aborted |= dir == Dir::Response && (whole || stream.past.is_some());
         }
         if !self.desk.stream.lanes[d].metadata.is_empty() {
             self.waiting_metadata(dir, position);

@@ -76,8 +76,11 @@ impl Play<'_> {
             return self.answer_upgrade(request, response);
         }
         if !self.desk.stream.http2 {
-            // What a filter wrote into a buffer that was behind it: the codec of HTTP/1 throws it away (row 193).
-            self.desk.stream.lanes[0].piece.clear();
+            // What a filter wrote into a buffer that was behind it: the codec of HTTP/1 counts it and throws it away
+            // (rows 193, 194).
+            let lane = &mut self.desk.stream.lanes[0];
+            lane.bytes_in += lane.piece.len() as u64;
+            lane.piece.clear();
         }
         self.response_begins(response);
         self.feed(Dir::Response, response);

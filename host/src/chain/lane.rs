@@ -57,11 +57,17 @@ impl Play<'_> {
             }
             side.ended = eos && !self.desk.stream.maps[trailers].present;
             let ended = self.desk.stream.seats[filter].sides[d].ended;
+            let was_done = self.desk.stream.lanes[d].done;
             let pass = self.enter_data(dir, filter, view, ended);
             if self.cut(dir) {
                 return;
             }
-            if dir == Dir::Request && self.desk.stream.lanes[d].done {
+            let done = self.desk.stream.lanes[d].done && !was_done;
+            if done && dir == Dir::Response && pass != Pass::Go {
+                // It resumed its end, and what just came stays where it is: the log has it.
+                return;
+            }
+            if done && dir == Dir::Request {
                 self.left_behind(filter, view);
             }
             if !had_trailers && made_at.is_none() && self.desk.stream.maps[trailers].present {

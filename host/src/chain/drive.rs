@@ -79,8 +79,9 @@ impl Play<'_> {
             // What a filter wrote into a buffer that was behind it: the codec of HTTP/1 counts it and throws it away
             // (rows 193, 194).
             let lane = &mut self.desk.stream.lanes[0];
-            lane.bytes_in += lane.piece.len() as u64;
+            lane.bytes_in += (lane.piece.len() + lane.behind.len()) as u64;
             lane.piece.clear();
+            lane.behind.clear();
         }
         self.response_begins(response);
         self.feed(Dir::Response, response);
@@ -145,6 +146,10 @@ impl Play<'_> {
                 self.piece(dir, &[], true);
             }
         }
+        if self.cut(dir) && !self.over() {
+            // The end of a request counts as its bytes do, though no filter sees it.
+            self.desk.stream.lanes[d].ended = true;
+        }
         if let Some(trailers) = trailers
             && !self.cut(dir)
         {
@@ -173,6 +178,9 @@ impl Play<'_> {
         }
         lane.piece.clear();
         lane.piece.extend_from_slice(bytes);
+        if lane.stays && eos && bytes.is_empty() {
+            self.see_piece_as(dir, BodyView::Behind);
+        }
         self.data(dir, 0, BodyView::Piece, eos);
         if self.desk.stream.lanes[dir as usize].kept {
             self.piece_is_over(dir, eos && !(dir == Dir::Request && self.desk.stream.http2));
@@ -188,16 +196,17 @@ impl Play<'_> {
         }
         let lane = &mut self.desk.stream.lanes[dir as usize];
         lane.piece.clear();
-        lane.kept = false;
+        (lane.kept, lane.stays) = (false, !freed);
         if freed {
-            self.free_piece(dir);
+            self.see_piece_as(dir, BodyView::Gone);
         }
     }
 
-    /// The buffer of what arrived is no longer there for those who look at it later.
-    pub(super) fn free_piece(&mut self, dir: Dir) {
+    /// What the buffer of a piece is from now on for those who had it in reach.
+    #[cold]
+    pub(super) fn see_piece_as(&mut self, dir: Dir, view: BodyView) {
         let sides = self.desk.stream.seats.iter_mut().map(|seat| &mut seat.sides[dir as usize]);
-        sides.filter(|side| side.body == BodyView::Piece).for_each(|side| side.body = BodyView::Gone);
+        sides.filter(|side| side.body == BodyView::Piece).for_each(|side| side.body = view);
     }
 }
 

@@ -99,7 +99,7 @@ impl Play<'_> {
             if self.desk.stream.lanes[d].done {
                 // Envoy's router has had its end and asks no more; its codec has not.
                 match dir {
-                    Dir::Response if self.desk.stream.past.is_some() => self.spoiled(),
+                    Dir::Response if self.desk.stream.past.is_some() => self.spoiled(view),
                     Dir::Response if from < self.count() => {
                         return self.ended_already(self.index(dir, self.count() - 1));
                     }

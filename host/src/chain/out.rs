@@ -55,7 +55,9 @@ impl Play<'_> {
 
     /// The body of a response that was refused comes behind the one that took its place: then neither arrives.
     #[cold]
-    pub(super) fn spoiled(&mut self) {
+    pub(super) fn spoiled(&mut self, view: BodyView) {
+        let lane = &mut self.desk.stream.lanes[Dir::Response as usize];
+        lane.bytes_out += lane.bytes(view).len() as u64;
         if let Some(reply) = self.out.reply.get_mut() {
             reply.body.bytes.clear();
             reply.body.chunks.clear();

@@ -84,7 +84,7 @@ impl Play<'_> {
             self.data(Dir::Response, 0, BodyView::Piece, true);
             match lives {
                 // Its log comes once all is read.
-                true => self.free_piece(Dir::Response),
+                true => self.see_piece_as(Dir::Response, BodyView::Gone),
                 false => self.piece_is_over(Dir::Response, true),
             }
         }

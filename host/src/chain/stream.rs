@@ -77,6 +77,8 @@ pub(crate) enum BodyView {
     Piece,
     /// What is held back.
     Held,
+    /// The buffer of an earlier piece, which the codec still has: that of the end is another one.
+    Behind,
     /// What arrived last and did not stay: Envoy has freed it.
     Gone,
 }
@@ -136,6 +138,10 @@ pub(crate) struct Lane {
     pub(crate) piece: Vec<u8>,
     /// Some filter did not let it go.
     pub(crate) kept: bool,
+    /// Some filter still has the buffer of an earlier piece in reach.
+    pub(crate) stays: bool,
+    /// What was written into that buffer since.
+    pub(crate) behind: Vec<u8>,
     /// What filters hold back.
     pub(crate) held: Vec<u8>,
     /// There is a buffer of held data, though perhaps an empty one.
@@ -162,16 +168,19 @@ impl Lane {
     fn clear(&mut self) {
         self.piece.clear();
         self.held.clear();
+        self.behind.clear();
         self.metadata.clear();
         (self.holds, self.ended, self.aborted, self.headers_out, self.done) =
             (false, false, false, false, false);
-        (self.body_changed, self.bytes_in, self.bytes_out, self.kept) = (false, 0, 0, false);
+        (self.body_changed, self.bytes_in, self.bytes_out, self.kept, self.stays) =
+            (false, 0, 0, false, false);
     }
 
     pub(crate) fn bytes(&self, view: BodyView) -> &[u8] {
         match view {
             BodyView::Nothing | BodyView::Gone => &[],
             BodyView::Piece => &self.piece,
+            BodyView::Behind => &self.behind,
             BodyView::Held => &self.held,
         }
     }
@@ -180,6 +189,7 @@ impl Lane {
         match view {
             BodyView::Nothing | BodyView::Gone => None,
             BodyView::Piece => Some(&mut self.piece),
+            BodyView::Behind => Some(&mut self.behind),
             BodyView::Held => Some(&mut self.held),
         }
     }

@@ -28,10 +28,7 @@ pub const LEFT_OUT: &[LeftOut] = &[
         "callouts of streams that go on meanwhile",
         "the answer comes before or after the response, as it happens",
     ),
-    out(
-        "callouts in request trailers",
-        "an upstream that has its content-length answers meanwhile, sooner or later",
-    ),
+    out("callouts in trailers", "a peer that has its content-length goes its way meanwhile, sooner or later"),
     out("callouts while a body comes in pieces", "some come before the answer, and some behind it"),
     out(
         "a local reply beside a callout",

@@ -109,10 +109,15 @@ pub(crate) fn read(stream: &mut TcpStream, limits: Limits, bodiless: bool) -> (E
     let chunked = value("transfer-encoding").is_some_and(|v| v.ends_with(b"chunked"));
     let length =
         value("content-length").and_then(|v| String::from_utf8_lossy(&v).parse::<usize>().ok()).unwrap_or(0);
+    // Envoy frames no body of such a status, and sends it all the same: only silence ends it.
+    let unframed =
+        !bodiless && !chunked && seen.start.parse::<u32>().is_ok_and(|status| status < 200 && status != 101);
     // Cheap for most pieces: a body in chunks ends so, with or without trailers.
     let whole = |body: &[u8]| {
         if bodiless {
             true
+        } else if unframed {
+            false
         } else if chunked {
             body.ends_with(b"\r\n\r\n") && unchunk(body).2
         } else {

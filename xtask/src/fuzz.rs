@@ -112,15 +112,19 @@ fn one(folder: &Path, target: &Target, seconds: u64) -> Result<()> {
 fn watch(name: &str, command: &mut Command, finds: &Path) -> Result<()> {
     let mut child = command.stderr(Stdio::piped()).spawn().context("cannot start cargo")?;
     let lines = BufReader::new(child.stderr.take().context("cargo has no stderr")?).split(b'\n');
-    let mut done = None;
+    let (mut started, mut done) = (false, None);
     for line in lines {
         let line = line.context("cannot read what the fuzzer says")?;
         let line = String::from_utf8_lossy(&line);
         eprintln!("{line}");
+        started |= line.starts_with("INFO: Seed");
         // `Done 1000 runs in 5 second(s)`
         done = line.strip_prefix("Done ").map(str::to_owned).or(done);
     }
     let status = child.wait().context("cannot wait for cargo")?;
+    if !started {
+        bail!("`{name}` was not built, or did not start: {status}");
+    }
     if !status.success() {
         bail!("`{name}` ended with {status}; an input that broke something lies in {}", finds.display());
     }

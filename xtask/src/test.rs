@@ -42,6 +42,12 @@ pub(crate) fn run(place: &Place) -> Result<()> {
             "warnings",
         ]))
     })?;
+    step("fuzz targets", || {
+        // A workspace of its own, with the dependencies that were just checked.
+        let mut clippy =
+            place.cargo(&["clippy", "--quiet", "--manifest-path", "fuzz/Cargo.toml", "--target-dir"]);
+        run::show(clippy.arg(&place.target).args(["--", "-D", "warnings"]))
+    })?;
     step("doc", || {
         run::show(
             place.cargo(&["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),

@@ -11,7 +11,10 @@ use tamis_tests::fuzz::{Plan, Totals, run};
 const SEEDS: [u64; 3] = [1, 2, 4];
 
 /// Exchanges for each seed: some seconds of Envoy on a busy machine.
-const EXCHANGES: u64 = 300;
+const EXCHANGES: u64 = 1_000;
+
+/// Envoys side by side; each takes a second to start.
+const LANES: usize = 4;
 
 /// The most cases of a hundred that may go without Envoy since our host reports a finding: more would hide what
 /// Envoy does.
@@ -23,7 +26,7 @@ const SETTING: &str = "TAMIS_FUZZ_ENGINES";
 #[test]
 fn both_engines_play_random_scripts_alike() -> Result<()> {
     let guest = artifact::module("tamis-guest", PLAIN)?;
-    let plan = |seed, exchanges| Plan { seed, first: 0, exchanges, lanes: 1, differences: 1 };
+    let plan = |seed, exchanges| Plan { seed, first: 0, exchanges, lanes: LANES, differences: 1 };
     let plans = match std::env::var(SETTING) {
         Err(_) => SEEDS.map(|seed| plan(seed, EXCHANGES)).to_vec(),
         Ok(setting) => vec![long(&setting)?],

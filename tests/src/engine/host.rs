@@ -267,9 +267,7 @@ fn client_seen(playback: &Playback, step: &Step) -> Seen {
     let status = reply.headers.text(":status").unwrap_or("").to_owned();
     let mut seen = seen(reply, status, step.method() == "HEAD", step.http2);
     // Behind a content-length it is the length that tells, and these have no body for a client.
-    let number = reply.headers.text(":status").and_then(|digits| digits.parse::<u32>().ok());
-    let empty = number.is_some_and(|number| number < 200 || matches!(number, 204 | 304));
-    let framed = !step.http2 && (empty || reply.headers.text("content-length").is_some());
+    let framed = !step.http2 && (unframed(reply) || reply.headers.text("content-length").is_some());
     if reply.body.truncated && !framed {
         seen.odd.insert(0, CUT.into());
     }
@@ -278,6 +276,12 @@ fn client_seen(playback: &Playback, step: &Step) -> Seen {
         group(&mut seen.trailers);
     }
     seen
+}
+
+/// A response of a status for which HTTP/1 frames no body: it comes without chunks, and a client expects none.
+fn unframed(response: &Message) -> bool {
+    let status = response.headers.text(":status").and_then(|digits| digits.parse::<u32>().ok());
+    status.is_some_and(|status| status < 200 || matches!(status, 204 | 304))
 }
 
 /// The library of the client hands out fields of one name together.
@@ -298,10 +302,8 @@ fn seen(message: &Message, start: String, bodiless: bool, http2: bool) -> Seen {
     }
     // HTTP/1 has no room for trailers behind a body whose length is told, nor where there are no chunks.
     let response = message.headers.text(":method").is_none();
-    let status =
-        message.headers.text(":status").filter(|_| response).and_then(|status| status.parse::<u32>().ok());
-    let chunks = status.is_none_or(|status| status >= 200 && !matches!(status, 204 | 304));
-    let framed = !http2 && (message.headers.text("content-length").is_some() || !chunks);
+    let framed =
+        !http2 && (message.headers.text("content-length").is_some() || (response && unframed(message)));
     let trailers = message.trailers.get().filter(|_| !framed).into_iter().flat_map(|t| t.iter());
     seen.trailers = trailers
         .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.trim_ascii().to_vec()))
